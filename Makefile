@@ -1,0 +1,51 @@
+# Every command sets up what it needs (once), so a fresh clone needs Python 3.11 or newer, git and make, and nothing else.
+SHELL := /bin/sh
+PYTHON ?=
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down test check format bench build deploy lock clean
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Install what is pinned into .venv (nothing, when it is there)
+	@PYTHON='$(PYTHON)' requirements/install.sh
+
+demo: setup ## Import a feed on an embedded stack of its own, end to end (FEED=path PRESET=shopify for one of yours)
+	@$(BIN)/productsync demo $(if $(FEED),--feed '$(FEED)') $(if $(PRESET),--preset '$(PRESET)')
+
+up: setup ## Start the embedded stack, and leave it running
+	@$(BIN)/productsync up
+
+down: setup ## Stop the embedded stack
+	@$(BIN)/productsync down
+
+test: check ## Everything: the gate, then DynamoDB behaviour and end to end on an embedded stack
+	$(BIN)/pytest --ignore=tests/unit
+
+check: setup ## The fast gate: lint, types, templates, unit tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/cfn-lint
+	$(BIN)/pytest --numprocesses auto tests/unit
+
+format: setup ## Mend what the gate's lint can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## Count requests and write units, and hold them against their bounds
+	@$(BIN)/python -m tests.bench
+
+build: setup ## Make the artifacts that go to AWS, in build/
+	@$(BIN)/python -m productsync.stack.build
+
+deploy: build ## Deploy to AWS with your credentials (STACK=name PARAMETERS='StarterCredits=100 Currency=USD')
+	@$(BIN)/python -m productsync.stack.deploy --stack '$(or $(STACK),productsync)' $(if $(PARAMETERS),--parameters $(PARAMETERS))
+
+lock: setup ## Look for newer versions and write the lock files anew
+	requirements/lock.sh --upgrade
+
+clean: ## Remove what the commands made (not a running stack's state)
+	rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,71 @@
+"""Answers the HTTP API: one function behind all routes, with one way to tell what went wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.logging import correlation_paths
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.api import problems, requests
+from functions.api.routes import credits, feeds, operations, presets, records, runs, workspaces
+from shared.dynamo.transactions import StoreUnavailable
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+logger = Logger()
+app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=requests.parse_body)
+for room in (workspaces, credits, presets, feeds, runs, operations, records):
+    app.include_router(room.router)
+
+
+@logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_REST, clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """One request. Its body, its keys and its records are never logged."""
+    caller = event["requestContext"].get("authorizer") or {}
+    logger.append_keys(workspace_id=caller.get("workspace_id"), key_id=caller.get("key_id"))
+    answer = app.resolve(requests.admitted(event), context)
+    answer["multiValueHeaders"]["X-Request-Id"] = [requests.request_id(event)]
+    logger.info("answered", method=event["httpMethod"], resource=event["resource"], status=answer["statusCode"])
+    return answer
+
+
+@app.exception_handler(problems.Refusal)
+def refused(error: problems.Refusal) -> Response[str]:
+    """A route said no."""
+    return _tell(error.problem)
+
+
+@app.exception_handler(RequestValidationError)
+def not_valid(error: RequestValidationError) -> Response[str]:
+    """The request does not fit the route's models."""
+    return _tell(problems.of_validation(error.errors()))
+
+
+@app.exception_handler(NotFoundError)
+def no_route(_error: NotFoundError) -> Response[str]:
+    """API Gateway knows the path, and this function does not: they were deployed apart."""
+    return _tell(problems.not_found("There is no such path, or no such method on it."))
+
+
+@app.exception_handler([StoreUnavailable, ClientError, BotoCoreError])
+def unavailable(error: Exception) -> Response[str]:
+    """DynamoDB or S3 did not answer, or not in time."""
+    logger.error("unavailable", exc_info=error)
+    return _tell(problems.unavailable())
+
+
+@app.exception_handler(Exception)
+def failed(error: Exception) -> Response[str]:
+    """A bug: logged in full, told in none of its words."""
+    logger.error("failed", exc_info=error)
+    return _tell(problems.internal_error())
+
+
+def _tell(problem: problems.Problem) -> Response[str]:
+    return problems.render(problem, requests.request_id(app.current_event.raw_event))

@@ -1,0 +1,74 @@
+"""What every request has in common: how its event is read before a route sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from json import JSONDecodeError, loads
+from typing import Any, NoReturn
+from urllib.parse import quote, unquote
+
+from functions.api.problems import FieldError, Refusal, bad_request, invalid, too_large
+
+MAX_BODY_BYTES = 256 * 1024
+"""The largest body that a call takes. Feeds do not come this way, but through uploads."""
+
+
+def admitted(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The event as the resolver reads it.
+
+    The path is spelled anew from the resource that API Gateway matched and the values it found, each one percent-encoded
+    segment: a record's key may hold anything, slashes too. Content types are not looked at, since every body is JSON.
+    """
+    path = event["resource"]
+    for name, value in (event.get("pathParameters") or {}).items():
+        # API Gateway passes on what was sent, still encoded; others decode it. Keys that hold a literal `%41` aside, both
+        # read the same here.
+        segment = quote(unquote(value), safe="")
+        path = path.replace(f"{{{name}}}", segment).replace(f"{{{name}+}}", segment)
+    return {
+        **event,
+        "path": path,
+        "headers": _without_content_type(event.get("headers")),
+        "multiValueHeaders": _without_content_type(event.get("multiValueHeaders")),
+    }
+
+
+def path_value(encoded: str) -> str:
+    """A value of the path, as it was meant."""
+    return unquote(encoded)
+
+
+def parse_body(text: str) -> dict[str, Any]:
+    """A request's body. Raises Refusal when it is too large, no JSON, or no object; numbers stay exact."""
+    if len(text.encode()) > MAX_BODY_BYTES:
+        raise Refusal(too_large(f"The body is larger than {MAX_BODY_BYTES:,} bytes; feeds go through an upload."))
+    try:
+        body = loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+    except JSONDecodeError as error:
+        detail = f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+        raise Refusal(bad_request(detail)) from None
+    except RecursionError:
+        raise Refusal(bad_request("The body is nested too deeply.")) from None
+    if not isinstance(body, dict):
+        raise Refusal(invalid([FieldError("body", "Input should be a JSON object")]))
+    return body
+
+
+def request_id(event: Mapping[str, Any]) -> str:
+    """The identifier that API Gateway gave the request; it is in its logs too."""
+    return str(event["requestContext"]["requestId"])
+
+
+def requested_at(event: Mapping[str, Any]) -> datetime:
+    """When the request came in: the same for an event that is delivered twice."""
+    return datetime.fromtimestamp(event["requestContext"]["requestTimeEpoch"] / 1000, UTC)
+
+
+def _without_content_type(headers: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (headers or {}).items() if name.lower() != "content-type"}
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise Refusal(bad_request(f"The body is not JSON: {name} is not a number of JSON."))

@@ -1,0 +1,68 @@
+"""Says whose API key a request carries, and what it allows: a Lambda authorizer of type REQUEST for a REST API.
+
+A valid key is answered with a policy that allows the whole API of this stage: what a key may do there is decided by its
+scopes, at each route. The key itself is never logged. An outage is let out as it is: API Gateway then refuses the
+request with a 500 (design law 7, fail closed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from shared.dynamo.client import dynamodb_client
+from shared.settings import Settings
+from shared.workspaces import Principal, authenticate
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_SCHEME = "bearer"
+
+
+@cache
+def _store() -> tuple[DynamoDBClient, str]:
+    return dynamodb_client(), Settings.from_environment().work_table
+
+
+def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    """The policy for the caller. Raises `Exception("Unauthorized")`, in exactly these words, for anybody else: API
+    Gateway makes it a 401 (AWS documentation, "Output from an API Gateway Lambda authorizer").
+    """
+    token = bearer_token(event.get("headers") or {})
+    client, table = _store()
+    principal = authenticate(client, table, token) if token else None
+    if principal is None:
+        raise Exception("Unauthorized")  # noqa: TRY002 - API Gateway knows this text, whatever the class
+    return policy(principal, event["methodArn"])
+
+
+def bearer_token(headers: Mapping[str, str]) -> str | None:
+    """The token of `Authorization: Bearer <token>`. The names of headers and schemes have no case (RFC 9110)."""
+    value = next((value for name, value in headers.items() if name.lower() == "authorization"), "")
+    scheme, _, token = value.strip().partition(" ")
+    return token.strip() or None if scheme.lower() == _SCHEME else None
+
+
+def policy(principal: Principal, method_arn: str) -> dict[str, Any]:
+    """Allows every method of the API's stage, and tells the API who calls.
+
+    `method_arn` reads `arn:…:{api}/{stage}/{method}/{path}`. A context holds no nulls and no lists.
+    """
+    api, stage, *_ = method_arn.split("/")
+    context = {
+        "key_id": principal.key_id,
+        "scopes": " ".join(sorted(principal.scopes)),
+        "channel": principal.channel.value,
+    }
+    if principal.workspace_id is not None:
+        context["workspace_id"] = principal.workspace_id
+    return {
+        "principalId": principal.key_id,
+        "policyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [{"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": f"{api}/{stage}/*"}],
+        },
+        "context": context,
+    }

@@ -1,0 +1,75 @@
+"""Prepares runs, one message of the prepare queue at a time (design section 6)."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+
+from functions.feed_preparer.heartbeat import heartbeat
+from shared.dynamo.client import dynamodb_client
+from shared.runs.artifacts import RunArtifacts
+from shared.runs.model import RunState
+from shared.runs.preparer import PrepareRoom, give_up, prepare_run
+from shared.runs.store import RunStore
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+    from mypy_boto3_sqs import SQSClient
+
+TRIES = 4
+"""Tries at preparing a run. The next delivery fails the run instead: whatever kills a worker four times is not chance.
+
+The queue's redrive policy must allow more than this (template.yaml).
+"""
+
+logger = Logger()
+metrics = Metrics()
+processor = BatchProcessor(EventType.SQS)
+
+
+@cache
+def settings() -> Settings:
+    return Settings.from_environment()
+
+
+@cache
+def room() -> PrepareRoom:
+    return PrepareRoom(
+        runs=RunStore(dynamodb_client(), settings().work_table),
+        artifacts=RunArtifacts(boto3.client("s3"), settings().data_bucket),
+    )
+
+
+@cache
+def sqs() -> SQSClient:
+    return boto3.client("sqs")
+
+
+def prepare_one(record: SQSRecord) -> None:
+    """Prepares the run that the message names, or fails it after too many tries."""
+    message = record.json_body
+    workspace_id, run_id = message["workspace_id"], message["run_id"]
+    logger.append_keys(workspace_id=workspace_id, run_id=run_id)
+    with heartbeat(sqs(), settings().prepare_queue_url, record.receipt_handle):
+        too_often = int(record.attributes.approximate_receive_count) > TRIES
+        run = (give_up if too_often else prepare_run)(room(), workspace_id, run_id)
+    if run is None:
+        logger.warning("the message names a run that does not exist")
+        return
+    logger.info("prepared a run", extra={"state": run.state, "records": run.records, "rejected": run.rejected})
+    if run.state is RunState.FAILED:
+        metrics.add_metric("FailedRuns", MetricUnit.Count, 1)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    return process_partial_response(event=event, record_handler=prepare_one, processor=processor, context=context)

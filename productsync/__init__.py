@@ -1,0 +1,1 @@
+"""The command line of ProductSync, its client of the HTTP API, and the embedded stack."""

@@ -1,0 +1,226 @@
+"""The answers of the HTTP API, as types.
+
+They are the parsed JSON itself: nothing is renamed, dropped or converted, so that what a command prints with `--json`
+is what the API said. Times are RFC 3339 UTC text, money is decimal text, credits are whole numbers.
+"""
+
+from decimal import Decimal
+from typing import Any, Generic, NotRequired, TypedDict, TypeVar
+
+Item = TypeVar("Item")
+
+JsonValue = None | bool | int | Decimal | str | list[Any] | dict[str, Any]
+
+
+class Page(TypedDict, Generic[Item]):
+    """One page of a listing; `next_cursor` is None on the last one."""
+
+    items: list[Item]
+    next_cursor: str | None
+
+
+class ApiKey(TypedDict):
+    """A key, with its secret: shown once, when it is made."""
+
+    key_id: str
+    secret: str
+    scopes: list[str]
+
+
+class StarterCredits(TypedDict):
+    """What a new workspace may spend."""
+
+    available: int
+
+
+class Workspace(TypedDict):
+    """A new workspace, its first key and its starter credits."""
+
+    workspace_id: str
+    name: str
+    created_at: str
+    api_key: ApiKey
+    credits: StarterCredits
+
+
+class TopUp(TypedDict):
+    """The grant that a top-up became."""
+
+    grant_id: str
+    workspace_id: str
+    kind: str
+    credits: int
+    unit_price: str
+    currency: str
+    reference: str
+    priority: int
+    granted_at: str
+    expires_at: str | None
+
+
+class Grant(TypedDict):
+    """One grant of a balance."""
+
+    grant_id: str
+    kind: str
+    credits: int
+    remaining: int
+    unit_price: str
+    currency: str
+    priority: int
+    reference: str | None
+    granted_at: str
+    expires_at: str | None
+
+
+class Credits(TypedDict):
+    """The balance of a workspace."""
+
+    workspace_id: str
+    state: str
+    available: int
+    owed: int
+    granted: int
+    consumed: int
+    expired: int
+    void: int
+    currency: str
+    grants: list[Grant]
+
+
+class Preset(TypedDict):
+    """A feed definition that comes with the service."""
+
+    name: str
+    description: str
+    formats: list[str]
+    entities: list[str]
+
+
+class Feed(TypedDict):
+    """A saved feed definition."""
+
+    feed_id: str
+    version: int
+    created_at: str
+    updated_at: str
+    definition: dict[str, Any]
+
+
+class Upload(TypedDict):
+    """A place to send a file to, until `expires_at`."""
+
+    upload_id: str
+    method: str
+    url: str
+    headers: dict[str, str]
+    expires_at: str
+    max_bytes: int
+
+
+class EntityCounts(TypedDict):
+    """What became of the records of one entity in a run."""
+
+    created: int
+    updated: int
+    unchanged: int
+    duplicates: int
+    rejected: int
+    credits: int
+
+
+class Paused(TypedDict):
+    """Why a run waits, and since when."""
+
+    reason: str
+    since: str
+
+
+class RunError(TypedDict):
+    """Why a run failed, and where in the file, if that is known."""
+
+    code: str
+    detail: str
+    row: int | None
+    column: str | int | None
+
+
+class Run(TypedDict):
+    """One execution of a feed."""
+
+    run_id: str
+    feed_id: str
+    state: str
+    dry_run: bool
+    channel: str
+    upload_id: str
+    rows_read: int
+    created: int
+    updated: int
+    unchanged: int
+    duplicates: int
+    rejected: int
+    credits: int
+    progress: Decimal | int
+    by_entity: dict[str, EntityCounts]
+    created_at: str
+    updated_at: str
+    finished_at: str | None
+    paused: Paused | None
+    error: RunError | None
+    credits_available: NotRequired[int | None]
+
+
+class Rejection(TypedDict):
+    """A row that could not be a record."""
+
+    row: int
+    column: str | int | None
+    entity: str | None
+    key: str | None
+    reason: str
+
+
+class Drawn(TypedDict):
+    """The part of a charge that one grant paid."""
+
+    grant_id: str
+    credits: int
+    unit_price: str
+    currency: str
+
+
+class Money(TypedDict):
+    """An exact amount."""
+
+    currency: str
+    amount: str
+
+
+class Operation(TypedDict):
+    """One entry of the operation log."""
+
+    operation_id: str
+    at: str
+    kind: str
+    channel: str
+    job_id: str | None
+    run_id: str | None
+    credits: int
+    owed: int
+    actions: dict[str, int]
+    drawn: list[Drawn]
+    cost: list[Money]
+    description: str | None
+
+
+class Record(TypedDict):
+    """One item of the catalogue."""
+
+    entity: str
+    key: str
+    attributes: dict[str, Any]
+    version: int
+    created_at: str
+    updated_at: str
+    operation_id: str | None

@@ -1,0 +1,42 @@
+"""`productsync demo`."""
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from productsync.commands.session import Session, in_session
+from productsync.importing import NoDefinition
+
+app = typer.Typer()
+
+
+@app.command()
+@in_session
+def demo(
+    session: Session,
+    feed: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, readable=True, metavar="FILE", help="A file of yours to import."),
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="How to read it: shopify, woocommerce, ...")] = None,
+) -> None:
+    """The main job from end to end, on an embedded stack that is started for it and stopped after it.
+
+    A workspace with its free credits, the preview of an import, the import, the same file again, a few changes, and
+    where every credit went. A figure that is not what it has to be makes it fail. A stack that is up is left alone.
+    """
+    if (feed is None) != (preset is None):
+        raise NoDefinition("A file and how to read it go together", "give both --feed and --preset, or neither")
+    from productsync.demo import run_demo  # noqa: PLC0415  it loads the stack, which no other command needs
+
+    # What asks this process to end must not leave the stack behind: the way out is the same as of Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    run_demo(session.output, feed, preset)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

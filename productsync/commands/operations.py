@@ -1,0 +1,58 @@
+"""`productsync operations`."""
+
+from typing import Annotated
+
+import typer
+
+from productsync.commands.session import Session, in_session
+from productsync.reports import show_operation, show_operations
+from productsync.times import rfc3339
+
+app = typer.Typer(invoke_without_command=True)
+
+
+@app.callback()
+@in_session
+def operations(
+    session: Session,
+    feed_id: Annotated[str | None, typer.Option(help="Only what this feed used.")] = None,
+    run_id: Annotated[str | None, typer.Option(help="Only what this run used.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only this kind: import, api_call.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", callback=rfc3339, help="Not before this time (UTC).")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", callback=rfc3339, help="Before this time (UTC).")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="Go on after an earlier listing.")] = None,
+) -> None:
+    """The operation log: what used the credits, newest first. Free.
+
+    Without a command: list it.
+    """
+    if session.subcommand is not None:
+        return
+    filters = {"from": since, "to": until, "kind": kind, "job_id": feed_id, "run_id": run_id}
+    with session.client() as client:
+        page = client.operations(filters, limit=limit, cursor=cursor)
+    if session.as_json:
+        session.output.answer(page)
+        return
+    show_operations(session.output, page["items"])
+    if page["next_cursor"] is not None:
+        session.output.note(f"There are more: --cursor {page['next_cursor']}")
+
+
+@app.command(no_args_is_help=True)
+@in_session
+def show(
+    session: Session, operation_id: Annotated[str, typer.Argument(metavar="OPERATION_ID", help="The entry.")]
+) -> None:
+    """One entry of the log, with the grants that paid for it. Free."""
+    with session.client() as client:
+        operation = client.operation(operation_id).body
+    if session.as_json:
+        session.output.answer(operation)
+    else:
+        show_operation(session.output, operation)

@@ -1,0 +1,130 @@
+"""`productsync runs`."""
+
+from typing import Annotated
+
+import typer
+
+from productsync.answers import Page, Run
+from productsync.client import MAX_PAGE, Client
+from productsync.commands.imports import finish, follow
+from productsync.commands.session import Session, in_session
+from productsync.importing import Imported
+from productsync.reports import show_rejections, show_run, show_runs
+
+app = typer.Typer(invoke_without_command=True)
+
+RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="The run.")]
+FeedOption = Annotated[str | None, typer.Option("--feed-id", help="Only this feed's.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, help="How many.")]
+CursorOption = Annotated[str | None, typer.Option("--cursor", help="Go on after an earlier listing.")]
+
+
+@app.callback()
+@in_session
+def runs(session: Session, feed_id: FeedOption = None, limit: LimitOption = 20) -> None:
+    """Imports that ran or are running, newest first. Free.
+
+    Without a command: list them.
+    """
+    if session.subcommand is None:
+        _list(session, feed_id, limit, None)
+
+
+@app.command("list")
+@in_session
+def list_runs(
+    session: Session, feed_id: FeedOption = None, limit: LimitOption = 20, cursor: CursorOption = None
+) -> None:
+    """The runs of one feed, or the newest of every feed. Free."""
+    if cursor is not None and feed_id is None:
+        raise typer.BadParameter("a cursor belongs to one feed's listing: give --feed-id too")
+    _list(session, feed_id, limit, cursor)
+
+
+@app.command(no_args_is_help=True)
+@in_session
+def show(
+    session: Session,
+    run_id: RunId,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow it until it ends; exit codes as of import.")] = False,
+) -> None:
+    """One run, with its counts by entity. Free."""
+    with session.client() as client:
+        run = client.run(run_id).body
+        if wait:
+            finish(session, client, Imported(follow(client, session.output, run), 0))
+            return
+    _print(session, run)
+
+
+@app.command(no_args_is_help=True)
+@in_session
+def resume(
+    session: Session,
+    run_id: RunId,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Tell it to go on, and leave.")] = False,
+) -> None:
+    """Let a paused run go on from exactly where it stopped: 1 credit for each record it still writes.
+
+    The call is free, and refused while no credits are there. Exit codes as of import.
+    """
+    with session.client() as client:
+        run = client.resume_run(run_id).body
+        if not no_wait:
+            finish(session, client, Imported(follow(client, session.output, run), 0))
+            return
+    _print(session, run)
+
+
+@app.command(no_args_is_help=True)
+@in_session
+def cancel(session: Session, run_id: RunId) -> None:
+    """End a run. What it has written stays, and stays paid. Free."""
+    with session.client() as client:
+        run = client.cancel_run(run_id).body
+    _print(session, run)
+
+
+@app.command(no_args_is_help=True)
+@in_session
+def rejections(session: Session, run_id: RunId, limit: LimitOption = 50, cursor: CursorOption = None) -> None:
+    """The rows that could not be records, and why. Free, and so were they."""
+    with session.client() as client:
+        page = client.rejections(run_id, limit=limit, cursor=cursor)
+    if session.as_json:
+        session.output.answer(page)
+        return
+    show_rejections(session.output, page["items"])
+    if page["next_cursor"] is not None:
+        session.output.note(f"There are more: --cursor {page['next_cursor']}")
+
+
+def _list(session: Session, feed_id: str | None, limit: int, cursor: str | None) -> None:
+    with session.client() as client:
+        page = _newest(client, limit) if feed_id is None else client.runs(feed_id, limit=limit, cursor=cursor)
+    if session.as_json:
+        session.output.answer(page)
+    else:
+        show_runs(session.output, page["items"])
+
+
+def _newest(client: Client, limit: int) -> Page[Run]:
+    """The newest runs of all feeds. The API lists runs feed by feed, and each feed may have the newest ones."""
+    found: list[Run] = []
+    cursor = None
+    while True:
+        page = client.feeds(limit=MAX_PAGE, cursor=cursor)
+        for feed in page["items"]:
+            found.extend(client.runs(feed["feed_id"], limit=limit)["items"])
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    found.sort(key=lambda run: (run["created_at"], run["run_id"]), reverse=True)
+    return {"items": found[:limit], "next_cursor": None}
+
+
+def _print(session: Session, run: Run) -> None:
+    if session.as_json:
+        session.output.answer(run)
+    else:
+        show_run(session.output, run)

@@ -1,0 +1,245 @@
+"""What a command says: its answer on standard output, everything else on standard error.
+
+With `--json` standard output carries the answer as JSON and nothing else, and standard error, unless it is a terminal,
+nothing but the problem of a failed command. Without it, people get tables, and progress where a terminal can show it.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+from unicodedata import category
+
+import simplejson
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from productsync.failures import ApiProblem, CommandFailure
+
+PIPE_WIDTH = 200
+"""Columns assumed where there is no terminal: wide enough that no identifier is cut in two for whatever reads it."""
+
+_UNSHOWABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode categories that move the cursor, break lines or cannot be written. Formatting marks of scripts are not."""
+
+Cell = str | int | Text | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A table's column. Numbers are set to the right."""
+
+    title: str
+    number: bool = False
+    style: str = ""
+
+
+class Output:
+    """Where one command writes."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self.out = _console(sys.stdout)
+        self.err = _console(sys.stderr)
+
+    def answer(self, document: object) -> None:
+        """Writes an answer as JSON, for programs."""
+        sys.stdout.write(to_json(document, sys.stdout) + "\n")
+
+    def line(self, text: str | Text = "") -> None:
+        """A line of the answer, for people."""
+        if not self.as_json:
+            self.out.print(_shown(text), soft_wrap=not self.out.is_terminal)
+
+    def definition(self, document: dict[str, Any]) -> None:
+        """A feed definition, for people: it is JSON to them too."""
+        for line in to_json(document, sys.stdout).splitlines():
+            self.line(line)
+
+    def heading(self, text: str) -> None:
+        """A line that begins a part of the answer."""
+        self.line()
+        self.line(Text(clean(text), style="bold"))
+
+    def note(self, text: str | Text) -> None:
+        """A remark beside the answer, on standard error."""
+        if not self.as_json:
+            self.err.print(_shown(text), soft_wrap=not self.err.is_terminal)
+
+    def table(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]], *, empty: str = "Nothing yet.") -> None:
+        """A table of the answer, or `empty` where it would have no rows."""
+        if self.as_json:
+            return
+        if not rows:
+            self.line(Text(empty, style="dim"))
+            return
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        for column in columns:
+            table.add_column(
+                column.title, justify="right" if column.number else "left", style=column.style, overflow="fold"
+            )
+        for row in rows:
+            table.add_row(*(_cell(cell) for cell in row))
+        self.out.print(table)
+
+    def facts(self, facts: Sequence[tuple[str, Cell]]) -> None:
+        """Names and their values, one to a line; those without a value are left out."""
+        if self.as_json:
+            return
+        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, value in facts:
+            if value is not None:
+                table.add_row(name, _cell(value))
+        self.out.print(table)
+
+    def failure(self, error: CommandFailure) -> None:
+        """Says on standard error why the command failed: as problem details in JSON, or in words."""
+        if self.as_json:
+            document = error.document() | ({"hint": error.hint} if error.hint else {})
+            sys.stderr.write(to_json(document, sys.stderr) + "\n")
+            return
+        message = Text.assemble(("Error: ", "bold red"), (clean(error.title), "bold"))
+        if error.detail:
+            message.append(f": {clean(error.detail)}")
+        lines = [message]
+        if isinstance(error, ApiProblem):
+            lines += [Text(f"  {clean(name)}: {clean(text)}") for name, text in error.errors]
+            if error.request_id:
+                lines.append(Text(f"  request {clean(error.request_id)}", style="dim"))
+        if error.hint:
+            lines.append(Text(clean(error.hint)))
+        for line in lines:
+            self.err.print(line, soft_wrap=not self.err.is_terminal)
+
+    @contextmanager
+    def stage(self, name: str, *, total: float | None = None) -> "Iterator[Stage]":
+        """Shows that something goes on, and at its end how long it took.
+
+        A terminal gets a bar; a log file gets one plain line when it is done; a program that asked for JSON gets
+        nothing on a pipe. `total` is what `Stage.advance_to` counts up to; without it the bar only moves.
+        """
+        stage = Stage(name)
+        if not self.err.is_terminal:
+            yield stage
+            if not self.as_json:
+                self.note(stage.summary())
+            return
+        with Progress(*_progress_columns(self.err.width), console=self.err, transient=True) as progress:
+            stage.shown_by(progress, progress.add_task(clean(name), total=total, detail=""))
+            yield stage
+        self.err.print(stage.summary())
+
+
+@dataclass
+class Stage:
+    """Something that takes a while."""
+
+    name: str
+    result: str = ""
+    started: float = field(default_factory=time.monotonic)
+    _progress: Progress | None = None
+    _task: TaskID | None = None
+
+    def shown_by(self, progress: Progress, task: TaskID) -> None:
+        """Lets a bar follow it."""
+        self._progress, self._task = progress, task
+
+    def advance_to(self, done: float, *, total: float | None = None) -> None:
+        """Says how far it is."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=done, total=total)
+
+    def detail(self, text: str) -> None:
+        """Says what it is at right now."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, detail=clean(text))
+
+    def done(self, result: str) -> None:
+        """Says what came of it."""
+        self.result = result
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return time.monotonic() - self.started
+
+    def summary(self) -> Text:
+        """Its one line, when it is over."""
+        text = Text.assemble(("✓ ", "green"), clean(self.name))
+        if self.result:
+            text.append(f": {clean(self.result)}")
+        return text.append(f" ({self.seconds:.1f} s)", style="dim")
+
+
+def to_json(document: object, stream: TextIO) -> str:
+    """JSON as the API gave it, numbers digit for digit; characters that the stream cannot spell are escaped."""
+    spells_all = (stream.encoding or "").lower().replace("-", "").startswith("utf")
+    return str(simplejson.dumps(document, use_decimal=True, ensure_ascii=not spells_all, indent=2))
+
+
+def clean(text: str) -> str:
+    """Text from elsewhere, made harmless for a terminal: supplier data may hold escape sequences and line breaks."""
+    return "".join(" " if category(character) in _UNSHOWABLE else character for character in text)
+
+
+def shorten(text: str, length: int) -> str:
+    """At most `length` characters, with an ellipsis where something was cut."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def number(value: int) -> str:
+    """A count for people: 12,345."""
+    return f"{value:,}"
+
+
+def credits_text(value: int) -> str:
+    """An amount of credits for people: `1 credit`, `2,000 credits`."""
+    return f"{value:,} credit" if value == 1 else f"{value:,} credits"
+
+
+def moment(text: str | None) -> str | None:
+    """A time of the API for people: to the second, still in UTC."""
+    return None if text is None else text[:19].replace("T", " ") + "Z"
+
+
+def _cell(value: Cell) -> Text:
+    if value is None:
+        return Text("-", style="dim")
+    return _shown(number(value) if isinstance(value, int) else value)
+
+
+def _shown(text: str | Text) -> Text:
+    return text if isinstance(text, Text) else Text(clean(text))
+
+
+def _console(stream: TextIO) -> Console:
+    """Plain text where there is no terminal, and colours as NO_COLOR and the terminal allow."""
+    console = Console(file=stream, highlight=False, emoji=False, markup=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = PIPE_WIDTH
+    return console
+
+
+class _Detail(TextColumn):
+    def render(self, task: Task) -> Text:
+        return Text(str(task.fields.get("detail", "")), style="dim")
+
+
+class _Percentage(TextColumn):
+    def render(self, task: Task) -> Text:
+        return Text("" if task.total is None else f"{task.percentage:3.0f}%")
+
+
+def _progress_columns(width: int) -> list[Any]:
+    """What a progress line shows; a narrow terminal does without the bar and the detail."""
+    name = TextColumn("{task.description}", markup=False)
+    if width < 60:
+        return [SpinnerColumn(), name, _Percentage("")]
+    return [SpinnerColumn(), name, BarColumn(bar_width=max(10, min(40, width - 60))), _Percentage(""), _Detail("")]

@@ -1,0 +1,238 @@
+"""What people are told about runs, balances and operations: tables, and one line on why something cost what it cost."""
+
+from collections.abc import Iterable
+
+from productsync.answers import Credits, Operation, Rejection, Run
+from productsync.output import Cell, Column, Output, credits_text, moment, number, shorten
+
+SHOWN_REJECTIONS = 5
+WIDE = 140
+"""Columns of a terminal from which on tables show identifiers that would be folded in a narrower one."""
+
+COUNTS = ("created", "updated", "unchanged", "duplicates", "rejected", "credits")
+
+
+def show_counts(output: Output, run: Run) -> None:
+    """What became of a run's records, by entity."""
+    columns = [Column("Entity"), *(Column(name.capitalize(), number=True) for name in COUNTS)]
+    rows: list[list[Cell]] = [
+        [entity, *(int(counts[name]) for name in COUNTS)]  # type: ignore[literal-required]  # COUNTS are its keys
+        for entity, counts in sorted(run["by_entity"].items())
+    ]
+    if len(rows) != 1:
+        rows.append(["all", *(int(run[name]) for name in COUNTS)])  # type: ignore[literal-required]  # the same
+    output.table(columns, rows)
+
+
+def show_run(output: Output, run: Run) -> None:
+    """One run in full."""
+    output.facts(
+        [
+            ("Run", run["run_id"]),
+            ("Feed", run["feed_id"]),
+            ("State", f"{run['state']} (dry run)" if run["dry_run"] else run["state"]),
+            ("Progress", f"{float(run['progress']):.0%}"),
+            ("Rows read", run["rows_read"]),
+            ("Started", moment(run["created_at"])),
+            ("Ended", moment(run["finished_at"])),
+            ("Paused", _pause_text(run)),
+            ("Error", error_text(run)),
+        ]
+    )
+    output.line()
+    show_counts(output, run)
+
+
+def show_runs(output: Output, runs: Iterable[Run]) -> None:
+    """A list of runs."""
+    columns = [
+        Column("Started"),
+        Column("State"),
+        Column("Feed"),
+        *(Column(name.capitalize(), number=True) for name in COUNTS if name != "duplicates"),
+        Column("Run"),
+    ]
+    rows: list[list[Cell]] = [
+        [
+            moment(run["created_at"]),
+            f"{run['state']}, dry run" if run["dry_run"] else run["state"],
+            run["feed_id"],
+            run["created"],
+            run["updated"],
+            run["unchanged"],
+            run["rejected"],
+            run["credits"],
+            run["run_id"],
+        ]
+        for run in runs
+    ]
+    output.table(columns, rows, empty="No runs yet.")
+
+
+def show_rejections(output: Output, rejections: Iterable[Rejection]) -> None:
+    """Rows that could not be records, and why."""
+    rows: list[list[Cell]] = [
+        [one["row"], _text(one["column"]), one["entity"], one["key"], one["reason"]] for one in rejections
+    ]
+    columns = [Column("Row", number=True), Column("Column"), Column("Entity"), Column("Key"), Column("Reason")]
+    output.table(columns, rows, empty="No row was rejected.")
+
+
+def show_credits(output: Output, balance: Credits) -> None:
+    """A balance and its grants, those that are drawn first on top."""
+    output.facts(
+        [
+            ("Workspace", balance["workspace_id"]),
+            ("Available", f"{credits_text(balance['available'])} ({balance['state']})"),
+            ("Owed", balance["owed"] or None),
+            ("Granted", balance["granted"]),
+            ("Consumed", balance["consumed"]),
+            ("Expired", balance["expired"] or None),
+            ("Void", balance["void"] or None),
+        ]
+    )
+    output.line()
+    columns = [
+        Column("Grant"),
+        Column("Remaining", number=True),
+        Column("Of", number=True),
+        Column("Unit price", number=True),
+        Column("Expires"),
+        Column("Reference"),
+    ]
+    rows: list[list[Cell]] = [
+        [
+            grant["kind"],
+            grant["remaining"],
+            grant["credits"],
+            f"{grant['unit_price']} {grant['currency']}",
+            moment(grant["expires_at"]) or "never",
+            grant["reference"],
+        ]
+        for grant in balance["grants"]
+    ]
+    output.table(columns, rows, empty="No open grants.")
+
+
+def show_operations(output: Output, operations: Iterable[Operation]) -> None:
+    """Entries of the operation log."""
+    wide = output.out.width >= WIDE
+    columns = [
+        Column("At"),
+        Column("Kind"),
+        Column("Feed"),
+        Column("Credits", number=True),
+        Column("Actions"),
+        Column("Money", number=True),
+        *([Column("Run")] if wide else []),
+        Column("Operation"),
+    ]
+    rows: list[list[Cell]] = [
+        [
+            moment(one["at"]),
+            one["kind"],
+            one["job_id"],
+            one["credits"],
+            actions_text(one["actions"]),
+            money_text(one),
+            *([one["run_id"]] if wide else []),
+            one["operation_id"],
+        ]
+        for one in operations
+    ]
+    output.table(columns, rows, empty="No operations yet.")
+
+
+def show_operation(output: Output, operation: Operation) -> None:
+    """One entry of the operation log in full, with the grants that paid."""
+    output.facts(
+        [
+            ("Operation", operation["operation_id"]),
+            ("At", moment(operation["at"])),
+            ("Kind", operation["kind"]),
+            ("Channel", operation["channel"]),
+            ("Feed", operation["job_id"]),
+            ("Run", operation["run_id"]),
+            ("What", operation["description"]),
+            ("Actions", actions_text(operation["actions"])),
+            ("Credits", operation["credits"]),
+            ("Owed", operation["owed"] or None),
+            ("Money", money_text(operation)),
+        ]
+    )
+    output.line()
+    rows: list[list[Cell]] = [
+        [one["grant_id"], one["credits"], f"{one['unit_price']} {one['currency']}"] for one in operation["drawn"]
+    ]
+    columns = [Column("Drawn from"), Column("Credits", number=True), Column("Unit price", number=True)]
+    output.table(columns, rows, empty="No grant was drawn.")
+
+
+def preview_text(run: Run, available: int) -> str:
+    """What a dry run found: the price of the run, against what is there."""
+    price = run["credits"]
+    text = f"Would cost {number(price)} of {number(available)} available."
+    if price > available:
+        short = price - available
+        text += (
+            f" That is {credits_text(short)} short: the run would write {number(available)} records"
+            " and pause there until a top-up."
+        )
+    return text
+
+
+def cost_text(run: Run, charged: int, available: int) -> str:
+    """What a run has cost so far, and what is left. `charged` is what the call that started it cost."""
+    parts = [f"{credits_text(run['credits'])} for the records"]
+    if charged:
+        parts.append(f"{charged:,} for the call that started the run")
+    return f"Cost: {' + '.join(parts)}. Available now: {number(available)}."
+
+
+def pause_text(run: Run, to_go: int | None, workspace_id: str) -> list[str]:
+    """What a paused run waits for, and the commands that let it go on."""
+    written = run["created"] + run["updated"]
+    need = "It goes on from exactly there after a top-up."
+    if to_go is not None:
+        need = f"It needs {credits_text(to_go)} more, and goes on from exactly there."
+    amount = str(to_go) if to_go else "CREDITS"
+    return [
+        f"Paused, out of credits, after writing {number(written)} records. {need}",
+        f"  productsync top-up {amount} --workspace-id {workspace_id} --unit-price PRICE --reference INVOICE",
+        f"  productsync runs resume {run['run_id']}",
+    ]
+
+
+def error_text(run: Run) -> str | None:
+    """Why a run failed, and where in the file."""
+    error = run["error"]
+    if error is None:
+        return None
+    place = [f"row {error['row']}"] if error.get("row") is not None else []
+    place += [f"column {error['column']}"] if error.get("column") is not None else []
+    where = f" ({', '.join(place)})" if place else ""
+    return f"{error['code']}: {error['detail']}{where}"
+
+
+def actions_text(actions: dict[str, int]) -> str:
+    """`60 record created, 37 record updated`."""
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in actions.items() if count)
+
+
+def money_text(operation: Operation) -> str | None:
+    """The exact money of an operation, one amount for each currency."""
+    return " + ".join(f"{one['amount']} {one['currency']}" for one in operation["cost"]) or None
+
+
+def value_text(value: object, length: int = 100) -> str:
+    """An attribute's value on one line."""
+    return shorten(str(value), length)
+
+
+def _pause_text(run: Run) -> str | None:
+    paused = run["paused"]
+    return None if paused is None else f"{paused['reason'].replace('_', ' ')}, since {moment(paused['since'])}"
+
+
+def _text(value: str | int | None) -> str | None:
+    return None if value is None else str(value)

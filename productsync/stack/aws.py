@@ -1,0 +1,73 @@
+"""Clients of AWS, or of the embedded AWS; the only difference is where they are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_apigateway import APIGatewayClient
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sts import STSClient
+
+
+@dataclass(frozen=True, slots=True)
+class Aws:
+    """One account in one region."""
+
+    session: boto3.Session
+    endpoint: str | None = None
+    """Where the embedded AWS answers; None is AWS itself."""
+
+    @staticmethod
+    def of_caller() -> Aws:
+        """AWS, with the credentials and the region that the caller's environment has."""
+        return Aws(boto3.Session())
+
+    @staticmethod
+    def embedded(endpoint: str, region: str) -> Aws:
+        """The embedded AWS, which takes any credentials."""
+        return Aws(boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=region), endpoint)
+
+    @property
+    def region(self) -> str:
+        """Such as eu-central-1; empty when the caller has set none."""
+        return self.session.region_name or ""
+
+    def _options(self, **config: Any) -> dict[str, Any]:
+        return {"endpoint_url": self.endpoint, "config": Config(retries={"mode": "standard"}, **config)}
+
+    def apigateway(self) -> APIGatewayClient:
+        """REST APIs."""
+        return self.session.client("apigateway", **self._options())
+
+    def cloudformation(self) -> CloudFormationClient:
+        """Stacks."""
+        return self.session.client("cloudformation", **self._options())
+
+    def dynamodb(self, max_pool_connections: int = 10) -> DynamoDBClient:
+        """Tables, by the low-level interface."""
+        return self.session.client("dynamodb", **self._options(max_pool_connections=max_pool_connections))
+
+    def lambda_(self) -> LambdaClient:
+        """Functions."""
+        return self.session.client("lambda", **self._options())
+
+    def s3(self) -> S3Client:
+        """Buckets, addressed by path and signed by version 4, which is what works everywhere."""
+        return self.session.client("s3", **self._options(signature_version="s3v4", s3={"addressing_style": "path"}))
+
+    def sqs(self) -> SQSClient:
+        """Queues."""
+        return self.session.client("sqs", **self._options())
+
+    def sts(self) -> STSClient:
+        """Who the caller is."""
+        return self.session.client("sts", **self._options())

@@ -1,0 +1,75 @@
+"""A record of the catalogue, and how it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shared import keys
+from shared.dynamo.values import from_item, item_size, to_item
+from shared.keys import Item, Key
+from shared.times import parse_rfc3339, to_rfc3339
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One item of the catalogue. `version` starts at 1 and rises with every write, whoever makes it.
+
+    `operation_id` names the operation that paid for its last write; None where a person wrote it.
+    """
+
+    workspace_id: str
+    entity: str
+    key: str
+    attributes: Mapping[str, Any]
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    operation_id: str | None
+
+    @property
+    def primary_key(self) -> Key:
+        return keys.record(self.workspace_id, self.entity, self.key)
+
+
+def record_values(record: Record) -> dict[str, Any]:
+    """The record as plain values, its primary key included: what its size is counted from."""
+    primary = record.primary_key
+    values: dict[str, Any] = {
+        "pk": primary.pk,
+        "sk": primary.sk,
+        "workspace_id": record.workspace_id,
+        "entity": record.entity,
+        "attributes": record.attributes,
+        "version": record.version,
+        "created_at": to_rfc3339(record.created_at),
+        "updated_at": to_rfc3339(record.updated_at),
+    }
+    if record.operation_id is not None:
+        values["operation_id"] = record.operation_id
+    return values
+
+
+def record_item(record: Record) -> Item:
+    return to_item(record_values(record))
+
+
+def record_size(record: Record) -> int:
+    """Bytes of the record's item, as DynamoDB counts them."""
+    return item_size(record_values(record))
+
+
+def to_record(item: Item) -> Record:
+    values = from_item(item)
+    return Record(
+        workspace_id=values["workspace_id"],
+        entity=values["entity"],
+        key=values["sk"],
+        attributes=values["attributes"],
+        version=values["version"],
+        created_at=parse_rfc3339(values["created_at"]),
+        updated_at=parse_rfc3339(values["updated_at"]),
+        operation_id=values.get("operation_id"),
+    )

@@ -1,0 +1,117 @@
+"""Reading the catalogue, and the writes that a plan may contain. Nothing here writes by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shared import keys
+from shared.catalog.records import Record, record_item, to_record
+from shared.credits.plan import Write
+from shared.dynamo.transactions import Backoff, StoreUnavailable
+from shared.dynamo.values import to_item
+from shared.keys import RECORD_SHARDS
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+READ_BATCH = 100
+"""Records that one request reads at most (AWS documentation, "BatchGetItem")."""
+
+
+def put_record(table: str, record: Record, seen: Record | None) -> Write:
+    """Writes `record` if the catalogue still holds what was `seen` (None: nothing): no other's change is lost (law
+    6).
+    """
+    request: dict[str, Any] = {
+        "TableName": table,
+        "Item": record_item(record),
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+    if seen is None:
+        request["ConditionExpression"] = "attribute_not_exists(pk)"
+    else:
+        request["ConditionExpression"] = "version = :seen"
+        request["ExpressionAttributeValues"] = to_item({":seen": seen.version})
+    return Write({"Put": request})
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPage:
+    """Some records of an entity; with a `cursor` there are more. The order is fixed, and means nothing."""
+
+    records: tuple[Record, ...]
+    cursor: str | None
+
+
+class CatalogStore:
+    """The catalogue of all workspaces. Reads are consistent: an import must see what a person wrote a moment ago."""
+
+    def __init__(self, client: DynamoDBClient, table: str, *, backoff: Backoff | None = None) -> None:
+        self._client = client
+        self.table = table
+        self._backoff = backoff or Backoff()
+
+    def get(self, workspace_id: str, entity: str, record_key: str) -> Record | None:
+        key = keys.record(workspace_id, entity, record_key).attributes()
+        answer = self._client.get_item(TableName=self.table, Key=key, ConsistentRead=True)
+        return to_record(answer["Item"]) if "Item" in answer else None
+
+    def get_many(self, workspace_id: str, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Record]:
+        """The records that exist among up to `READ_BATCH` (entity, key) pairs.
+
+        Raises StoreUnavailable when DynamoDB leaves some unread after all retries.
+        """
+        pending: Any = [keys.record(workspace_id, entity, key).attributes() for entity, key in wanted]
+        found: dict[tuple[str, str], Record] = {}
+        for attempt in range(self._backoff.attempts):
+            answer = self._client.batch_get_item(RequestItems={self.table: {"Keys": pending, "ConsistentRead": True}})
+            for item in answer["Responses"].get(self.table, []):
+                record = to_record(item)
+                found[record.entity, record.key] = record
+            # Throttled keys, and those beyond 16 MB of answer, come back to be asked for again.
+            pending = answer["UnprocessedKeys"].get(self.table, {"Keys": []})["Keys"]
+            if not pending:
+                return found
+            self._backoff.wait(attempt)
+        raise StoreUnavailable(f"{len(pending)} records of {workspace_id} stayed unread")
+
+    def page(self, workspace_id: str, entity: str, limit: int, cursor: str | None = None) -> RecordPage:
+        """Up to `limit` records, shard by shard, from the cursor of the page before. Raises ValueError when it is
+        none.
+        """
+        shard, after = _position(cursor)
+        found: list[Record] = []
+        while shard < RECORD_SHARDS:
+            records = self._shard(workspace_id, entity, shard, after, limit - len(found) + 1)
+            room = limit - len(found)
+            found += records[:room]
+            if len(records) > room:
+                last = found[-1] if room else None
+                return RecordPage(tuple(found), f"{shard:02d}:{last.key if last else after}")
+            shard, after = shard + 1, ""
+        return RecordPage(tuple(found), None)
+
+    def _shard(self, workspace_id: str, entity: str, shard: int, after: str, limit: int) -> list[Record]:
+        """At most `limit` records of a shard that come after the key `after`, in as many queries of 1 MB as it
+        takes.
+        """
+        partition = keys.records_of_shard(workspace_id, entity, shard)
+        request: dict[str, Any] = {
+            "TableName": self.table,
+            "KeyConditionExpression": "pk = :pk AND sk > :after" if after else "pk = :pk",
+            "ExpressionAttributeValues": to_item({":pk": partition, ":after": after} if after else {":pk": partition}),
+            "ConsistentRead": True,
+        }
+        pages = self._client.get_paginator("query").paginate(**request, PaginationConfig={"MaxItems": limit})
+        return [to_record(item) for page in pages for item in page["Items"]]
+
+
+def _position(cursor: str | None) -> tuple[int, str]:
+    if cursor is None:
+        return 0, ""
+    shard, separator, after = cursor.partition(":")
+    if not separator or not shard.isdigit():
+        raise ValueError("the cursor is not one that a listing gave")
+    return int(shard), after

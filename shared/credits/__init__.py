@@ -1,0 +1,60 @@
+"""The credit account: grants, drawing, operations, and the ledger, the one door through which anything is paid for."""
+
+from shared.credits.ledger import MAX_WRITES, Granted, GrantReferenceReused, GrantReplayed, Ledger
+from shared.credits.model import (
+    DRAWING_PRIORITY,
+    Balance,
+    Channel,
+    Draw,
+    Grant,
+    GrantKind,
+    OpenGrant,
+    Operation,
+    OperationKind,
+)
+from shared.credits.operations import OperationFilter, OperationLog, OperationPage
+from shared.credits.plan import (
+    ClientCall,
+    Committed,
+    OperationIdReused,
+    Outcome,
+    OutOfCredits,
+    Plan,
+    Replayed,
+    Stale,
+    UnknownWorkspace,
+    Write,
+)
+from shared.credits.prices import Action, PriceList
+
+__all__ = [
+    "DRAWING_PRIORITY",
+    "MAX_WRITES",
+    "Action",
+    "Balance",
+    "Channel",
+    "ClientCall",
+    "Committed",
+    "Draw",
+    "Grant",
+    "GrantKind",
+    "GrantReferenceReused",
+    "GrantReplayed",
+    "Granted",
+    "Ledger",
+    "OpenGrant",
+    "Operation",
+    "OperationFilter",
+    "OperationIdReused",
+    "OperationKind",
+    "OperationLog",
+    "OperationPage",
+    "OutOfCredits",
+    "Outcome",
+    "Plan",
+    "PriceList",
+    "Replayed",
+    "Stale",
+    "UnknownWorkspace",
+    "Write",
+]

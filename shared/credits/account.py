@@ -1,0 +1,211 @@
+"""The account's items and the only expressions that change them.
+
+The balance is one small item that all charges of a workspace meet on; under 1 KB a charge of it costs one write unit
+(two in a transaction). Each condition has a name of its own below; a transaction is refused when one does not hold.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from shared import keys
+from shared.credits.drawing import Payment
+from shared.credits.model import Balance, Grant, GrantKind, OpenGrant
+from shared.credits.plan import Write
+from shared.dynamo.values import from_item, to_attribute, to_item
+from shared.keys import Item
+from shared.times import parse_rfc3339, to_rfc3339
+
+
+def to_balance(item: Item) -> Balance:
+    values = from_item(item)
+    grants = tuple(_to_open_grant(grant_id, values["grants"][grant_id]) for grant_id in sorted(values["grants"]))
+    return Balance(
+        workspace_id=values["workspace_id"],
+        available=values["available"],
+        owed=values["owed"],
+        granted=values["granted"],
+        consumed=values["consumed"],
+        expired=values["expired"],
+        void=values["void"],
+        revision=values["revision"],
+        grants=grants,
+    )
+
+
+def to_grant(item: Item) -> Grant:
+    values = from_item(item)
+    return Grant(
+        grant_id=values["grant_id"],
+        workspace_id=values["workspace_id"],
+        kind=GrantKind(values["kind"]),
+        credits=values["credits"],
+        unit_price=Decimal(values["unit_price"]),
+        currency=values["currency"],
+        priority=values["priority"],
+        granted_at=parse_rfc3339(values["granted_at"]),
+        expires_at=_time_or_none(values.get("expires_at")),
+        reference=values.get("reference"),
+    )
+
+
+def open_account(table: str, grant: Grant) -> tuple[Write, ...]:
+    """The writes that give a new workspace its account and its starter grant, once."""
+    values = {
+        "workspace_id": grant.workspace_id,
+        "available": grant.credits,
+        "owed": 0,
+        "granted": grant.credits,
+        "consumed": 0,
+        "expired": 0,
+        "void": 0,
+        "revision": 1,
+        "grants": {grant.grant_id: _open_grant_values(grant, grant.credits)},
+    }
+    balance = keys.balance(grant.workspace_id).attributes() | to_item(values)
+    return (_put_new(table, balance), put_grant(table, grant))
+
+
+def put_grant(table: str, grant: Grant) -> Write:
+    """Writes the grant itself, once: its identifier comes from its reference."""
+    values = {
+        "grant_id": grant.grant_id,
+        "workspace_id": grant.workspace_id,
+        "kind": grant.kind.value,
+        "credits": grant.credits,
+        "reference": grant.reference,
+    } | _open_grant_values(grant, grant.credits)
+    del values["remaining"]
+    present = {name: value for name, value in values.items() if value is not None}
+    return _put_new(table, keys.grant(grant.workspace_id, grant.grant_id).attributes() | to_item(present))
+
+
+def charge(table: str, balance: Balance, payment: Payment, *, owe_up_to: int, now: datetime) -> Write:
+    """Takes the payment out of the account, if the account still stands as the payment assumes."""
+    names: dict[str, str] = {}
+    values: dict[str, Any] = {
+        ":revision": balance.revision,
+        ":drawn": payment.drawn,
+        ":credits": payment.drawn + payment.owed,
+    }
+    changes = ["#available = #available - :drawn", "#consumed = #consumed + :credits"]
+    order_of_drawing_is_right = "#revision = :revision"
+    conditions = [order_of_drawing_is_right]
+    for position, draw in enumerate(payment.draws):
+        grant, part = f"#grants.#grant{position}", f":part{position}"
+        names[f"#grant{position}"] = draw.grant_id
+        values |= {":now": to_rfc3339(now), part: draw.credits}
+        changes.append(f"{grant}.#remaining = {grant}.#remaining - {part}")
+        enough_is_left = f"{grant}.#remaining >= {part}"
+        not_expired = f"(attribute_not_exists({grant}.#expires_at) OR {grant}.#expires_at > :now)"
+        conditions += [enough_is_left, not_expired]
+    if payment.owed:
+        values |= {":owed": payment.owed, ":debt_before": owe_up_to - payment.owed}
+        changes.append("#owed = #owed + :owed")
+        debt_stays_within_its_cap = "#owed <= :debt_before"
+        conditions.append(debt_stays_within_its_cap)
+    return _update(table, balance.workspace_id, changes, [], conditions, names, values)
+
+
+def credit(table: str, balance: Balance, grant: Grant, *, settled: int) -> Write:
+    """Adds a grant, of which `settled` credits pay the debt first, and forgets grants that are used up."""
+    names = {"#new": grant.grant_id}
+    values = {
+        ":revision": balance.revision,
+        ":one": 1,
+        ":owed": balance.owed,
+        ":granted": grant.credits,
+        ":settled": settled,
+        ":added": grant.credits - settled,
+        ":new": _open_grant_values(grant, grant.credits - settled),
+    }
+    changes = [
+        "#available = #available + :added",
+        "#granted = #granted + :granted",
+        "#owed = #owed - :settled",
+        "#revision = #revision + :one",
+        "#grants.#new = :new",
+    ]
+    removals = []
+    for position, spent in enumerate(grant for grant in balance.grants if grant.remaining == 0):
+        names[f"#spent{position}"] = spent.grant_id
+        removals.append(f"#grants.#spent{position}")
+    no_other_grant_came_between = "#revision = :revision"
+    debt_is_as_seen = "#owed = :owed"
+    conditions = [no_other_grant_came_between, debt_is_as_seen]
+    return _update(table, balance.workspace_id, changes, removals, conditions, names, values)
+
+
+def _update(
+    table: str,
+    workspace_id: str,
+    changes: Sequence[str],
+    removals: Sequence[str],
+    conditions: Sequence[str],
+    names: dict[str, str],
+    values: Mapping[str, Any],
+) -> Write:
+    expression = "SET " + ", ".join(changes)
+    if removals:
+        expression += " REMOVE " + ", ".join(removals)
+    condition = " AND ".join(conditions)
+    # Each placeholder stands for the attribute of its own name, if `names` says nothing else: half of the words of this
+    # trade are reserved in DynamoDB's expressions.
+    used = {f"#{name}": name for name in re.findall(r"#(\w+)", expression + condition)}
+    request: dict[str, Any] = {
+        "TableName": table,
+        "Key": keys.balance(workspace_id).attributes(),
+        "UpdateExpression": expression,
+        "ConditionExpression": condition,
+        "ExpressionAttributeNames": used | names,
+        "ExpressionAttributeValues": {name: to_attribute(value) for name, value in values.items()},
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+    return Write({"Update": request})
+
+
+def _put_new(table: str, item: Item) -> Write:
+    return Write(
+        {
+            "Put": {
+                "TableName": table,
+                "Item": item,
+                "ConditionExpression": "attribute_not_exists(pk)",
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        }
+    )
+
+
+def _open_grant_values(grant: Grant, remaining: int) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "remaining": remaining,
+        # Text, so that 0.010 stays 0.010: a price is a decimal with the digits it was agreed with.
+        "unit_price": str(grant.unit_price),
+        "currency": grant.currency,
+        "priority": grant.priority,
+        "granted_at": to_rfc3339(grant.granted_at),
+    }
+    if grant.expires_at is not None:
+        values["expires_at"] = to_rfc3339(grant.expires_at)
+    return values
+
+
+def _to_open_grant(grant_id: str, values: Mapping[str, Any]) -> OpenGrant:
+    return OpenGrant(
+        grant_id=grant_id,
+        remaining=values["remaining"],
+        unit_price=Decimal(values["unit_price"]),
+        currency=values["currency"],
+        priority=values["priority"],
+        granted_at=parse_rfc3339(values["granted_at"]),
+        expires_at=_time_or_none(values.get("expires_at")),
+    )
+
+
+def _time_or_none(text: str | None) -> datetime | None:
+    return None if text is None else parse_rfc3339(text)

@@ -1,0 +1,67 @@
+"""Which grants pay: by priority, then soonest expiry, then oldest (design section 2). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from shared.credits.model import Balance, Draw, OpenGrant
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+def drawing_order(grants: Iterable[OpenGrant]) -> list[OpenGrant]:
+    """The order in which grants pay. The identifier comes last, so that the order is total."""
+    return sorted(
+        grants, key=lambda grant: (grant.priority, grant.expires_at or _NEVER, grant.granted_at, grant.grant_id)
+    )
+
+
+def draw(balance: Balance, credits: int, now: datetime) -> tuple[Draw, ...] | None:
+    """What each grant pays of `credits`, or None when they are not all there. Nothing is drawn for nothing."""
+    draws: list[Draw] = []
+    missing = credits
+    for grant in drawing_order(grant for grant in balance.grants if grant.remaining > 0 and grant.is_live(now)):
+        if missing == 0:
+            break
+        part = min(missing, grant.remaining)
+        draws.append(Draw(grant.grant_id, part, grant.unit_price, grant.currency))
+        missing -= part
+    return tuple(draws) if missing == 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """How an operation is paid: drawn from grants, or owed when they do not reach."""
+
+    draws: tuple[Draw, ...]
+    owed: int = 0
+
+    @property
+    def drawn(self) -> int:
+        return sum(draw.credits for draw in self.draws)
+
+
+def pay(balance: Balance, credits: int, owe_up_to: int, now: datetime) -> Payment | None:
+    """How `credits` are paid from `balance`, or None when they cannot be. A debt may reach `owe_up_to` credits in
+    all.
+    """
+    draws = draw(balance, credits, now)
+    if draws is not None:
+        return Payment(draws)
+    return Payment((), credits) if balance.owed + credits <= owe_up_to else None
+
+
+def after(balance: Balance, payment: Payment) -> Balance:
+    """What the payment leaves of the balance."""
+    taken = {draw.grant_id: draw.credits for draw in payment.draws}
+    return replace(
+        balance,
+        available=balance.available - payment.drawn,
+        consumed=balance.consumed + payment.drawn + payment.owed,
+        owed=balance.owed + payment.owed,
+        grants=tuple(
+            replace(grant, remaining=grant.remaining - taken.get(grant.grant_id, 0)) for grant in balance.grants
+        ),
+    )

@@ -1,0 +1,283 @@
+"""The one door through which anything is paid for, and the one through which credits arrive.
+
+`Ledger.commit` sends, in one transaction and in this order: the client's idempotency key if there is one, the operation
+entry, the balance, the run's cursor if there is one, and the writes that are paid for (design section 5). Refusals are
+read in the same order. It either all happens or nothing does (law 1).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from shared import keys
+from shared.credits import account
+from shared.credits.drawing import Payment, after, pay
+from shared.credits.model import Balance, Channel, Draw, Grant, Operation, OperationKind
+from shared.credits.operations import put_operation, to_operation
+from shared.credits.plan import (
+    ClientCall,
+    Committed,
+    OperationIdReused,
+    Outcome,
+    OutOfCredits,
+    Plan,
+    Replayed,
+    Stale,
+    UnknownWorkspace,
+    Write,
+)
+from shared.dynamo.transactions import MAX_TRANSACTION_ITEMS, Backoff, Refused, StoreUnavailable, transact_write
+from shared.dynamo.values import from_item, to_item
+from shared.ids import fingerprint, operation_id
+from shared.keys import Item
+from shared.times import Clock, utc_now
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+MAX_WRITES = MAX_TRANSACTION_ITEMS - 3
+"""Writes that fit into one transaction beside the operation entry, the balance and a cursor."""
+
+_MAX_DRAWS = 25
+_REMEMBERED_BALANCES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The credits are there; `settled` of them paid a debt at once."""
+
+    grant: Grant
+    settled: int
+
+
+@dataclass(frozen=True, slots=True)
+class GrantReplayed:
+    """This grant was given before; nothing was added now. `grant` is as it was given then."""
+
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class GrantReferenceReused:
+    """The same reference, but for another grant. Nothing was added."""
+
+    grant: Grant
+
+
+class Ledger:
+    """The credit account of every workspace. Safe to share between threads.
+
+    It remembers the last balance it saw of a workspace, so that the usual charge is one blind write. Such a view may be
+    old in both directions: conditions keep it from overspending, and no refusal is ever given on it alone.
+    """
+
+    def __init__(
+        self, client: DynamoDBClient, table: str, *, clock: Clock = utc_now, backoff: Backoff | None = None
+    ) -> None:
+        self._client = client
+        self._table = table
+        self._clock = clock
+        self._backoff = backoff or Backoff()
+        self._views: OrderedDict[str, Balance] = OrderedDict()
+
+    def commit(self, plan: Plan) -> Outcome:
+        """Charges and writes what `plan` says, once, or says why not (see `shared.credits.plan`).
+
+        Raises StoreUnavailable when DynamoDB does not decide; whether it was committed is then unknown, and the same
+        plan may be sent again at any time.
+        """
+        now = self._clock()
+        if plan.credits == 0:
+            outcome = self._send(plan, None, Payment(()), now)
+            if isinstance(outcome, Balance):
+                raise AssertionError("a plan that costs nothing has no balance to refuse it")
+            return outcome
+        balance = self._views.get(plan.workspace_id)
+        if balance is None or pay(balance, plan.credits, plan.owe_up_to, now) is None:
+            seen = self._look(plan)
+            if not isinstance(seen, Balance):
+                return seen
+            balance = seen
+        for _ in range(_MAX_DRAWS):
+            payment = pay(balance, plan.credits, plan.owe_up_to, now)
+            if payment is None:
+                return OutOfCredits(plan.credits, balance.spendable(now), balance.owed)
+            outcome = self._send(plan, balance, payment, now)
+            if not isinstance(outcome, Balance):
+                return outcome
+            # The account as it stood when it refused, after the entry was seen to be new: no view could be fresher.
+            balance = outcome
+        raise StoreUnavailable(f"the balance of {plan.workspace_id} changed under {_MAX_DRAWS} attempts to draw on it")
+
+    def balance(self, workspace_id: str) -> Balance | None:
+        """The balance as it is now, read consistently; None when there is no such account."""
+        key = keys.balance(workspace_id).attributes()
+        answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        return self._remember(account.to_balance(answer["Item"])) if "Item" in answer else None
+
+    def grants(self, workspace_id: str) -> list[Grant]:
+        """All grants ever given, oldest first, as they were given."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues=to_item({":pk": keys.grants(workspace_id)}),
+            ConsistentRead=True,
+        )
+        grants = [account.to_grant(item) for page in pages for item in page["Items"]]
+        return sorted(grants, key=lambda grant: (grant.granted_at, grant.grant_id))
+
+    def grant(self, grant: Grant) -> Granted | GrantReplayed | GrantReferenceReused | UnknownWorkspace:
+        """Adds credits, once per `grant_id`; debts are settled from them first (design section 2)."""
+        balance = self.balance(grant.workspace_id)
+        for _ in range(_MAX_DRAWS):
+            if balance is None:
+                return UnknownWorkspace(grant.workspace_id)
+            settled = min(balance.owed, grant.credits)
+            writes = [
+                account.put_grant(self._table, grant),
+                account.credit(self._table, balance, grant, settled=settled),
+            ]
+            if settled:
+                writes.append(put_operation(self._table, _settlement(grant, settled)))
+            refused = transact_write(self._client, [write.request for write in writes], self._backoff)
+            if refused is None:
+                self._views.pop(grant.workspace_id, None)
+                return Granted(grant, settled)
+            known, changed, *_ = refused.reasons
+            if known is not None and known.item is not None:
+                given = account.to_grant(known.item)
+                return GrantReplayed(given) if _same_terms(given, grant) else GrantReferenceReused(given)
+            balance = None if changed is None or changed.item is None else account.to_balance(changed.item)
+        raise StoreUnavailable(f"the balance of {grant.workspace_id} changed under {_MAX_DRAWS} attempts to add to it")
+
+    def _send(self, plan: Plan, balance: Balance | None, payment: Payment, now: datetime) -> Outcome | Balance:
+        """One transaction. Answers with a Balance when the payment does not fit the account as it is: pay anew from
+        it.
+        """
+        operation = _operation(plan, payment)
+        writes = [put_operation(self._table, operation)]
+        if plan.call is not None:
+            writes.insert(0, _put_call(self._table, plan.call, plan.operation_id))
+        if balance is not None:
+            writes.append(account.charge(self._table, balance, payment, owe_up_to=plan.owe_up_to, now=now))
+        if plan.cursor is not None:
+            writes.append(plan.cursor)
+        writes += plan.writes
+        refused = transact_write(self._client, [write.request for write in writes], self._backoff)
+        if refused is not None:
+            return self._judge(plan, refused, charged=balance is not None)
+        if balance is None:
+            return Committed(operation, None)
+        return Committed(operation, self._remember(after(balance, payment)).spendable(now))
+
+    def _judge(self, plan: Plan, refused: Refused, *, charged: bool) -> Outcome | Balance:
+        """Reads the reasons in the order in which the items were sent; the first that applies is the outcome."""
+        reasons = iter(refused.reasons)
+        if plan.call is not None and (reason := next(reasons)) is not None:
+            return _replay_of_call(plan.call, reason.item or {})
+        if (reason := next(reasons)) is not None:
+            return _replay_of_entry(plan, reason.item or {})
+        if charged and (reason := next(reasons)) is not None:
+            if reason.item is None:
+                return UnknownWorkspace(plan.workspace_id)
+            return self._remember(account.to_balance(reason.item))
+        cursor_moved = plan.cursor is not None and next(reasons) is not None
+        return Stale(cursor_moved, {position: reason.item for position, reason in enumerate(reasons) if reason})
+
+    def _look(self, plan: Plan) -> Balance | Outcome:
+        """The balance now, or what a retry is answered, all seen at one moment.
+
+        A refusal for lack of credits needs both: the operation that spent the last credit must find itself, not an
+        empty account.
+        """
+        wanted = [keys.balance(plan.workspace_id), keys.operation(plan.workspace_id, plan.operation_id)]
+        if plan.call is not None:
+            wanted.append(plan.call.key)
+        answer = self._client.transact_get_items(
+            TransactItems=[{"Get": {"TableName": self._table, "Key": key.attributes()}} for key in wanted]
+        )
+        balance, entry, *call = (response.get("Item") for response in answer["Responses"])
+        if plan.call is not None and call[0]:
+            return _replay_of_call(plan.call, call[0])
+        if entry:
+            return _replay_of_entry(plan, entry)
+        return self._remember(account.to_balance(balance)) if balance else UnknownWorkspace(plan.workspace_id)
+
+    def _remember(self, balance: Balance) -> Balance:
+        self._views[balance.workspace_id] = balance
+        self._views.move_to_end(balance.workspace_id)
+        if len(self._views) > _REMEMBERED_BALANCES:
+            self._views.popitem(last=False)
+        return balance
+
+
+def _operation(plan: Plan, payment: Payment) -> Operation:
+    return Operation(
+        operation_id=plan.operation_id,
+        workspace_id=plan.workspace_id,
+        kind=plan.kind,
+        channel=plan.channel,
+        at=plan.at,
+        credits=plan.credits,
+        fingerprint=plan.fingerprint,
+        actions=plan.actions,
+        drawn=payment.draws,
+        owed=payment.owed,
+        job_id=plan.job_id,
+        run_id=plan.run_id,
+        description=plan.description,
+    )
+
+
+def _settlement(grant: Grant, settled: int) -> Operation:
+    """The entry that says which grant paid an earlier debt. It consumes nothing: the debts were consumed when made."""
+    return Operation(
+        operation_id=operation_id(grant.granted_at, grant.workspace_id, "settlement", grant.grant_id),
+        workspace_id=grant.workspace_id,
+        kind=OperationKind.SETTLEMENT,
+        channel=Channel.API,
+        at=grant.granted_at,
+        credits=0,
+        fingerprint=fingerprint(grant.grant_id),
+        actions={},
+        drawn=(Draw(grant.grant_id, settled, grant.unit_price, grant.currency),),
+        settled=settled,
+        description="owed credits settled by a top-up",
+    )
+
+
+def _put_call(table: str, call: ClientCall, operation_id: str) -> Write:
+    values = {"fingerprint": call.fingerprint, "operation_id": operation_id, "answer": call.answer}
+    key_never_used_before = "attribute_not_exists(pk)"
+    return Write(
+        {
+            "Put": {
+                "TableName": table,
+                "Item": call.key.attributes() | to_item(values),
+                "ConditionExpression": key_never_used_before,
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        }
+    )
+
+
+def _replay_of_call(call: ClientCall, item: Item) -> Replayed | OperationIdReused:
+    known = from_item(item)
+    if known["fingerprint"] != call.fingerprint:
+        return OperationIdReused(known["operation_id"])
+    return Replayed(known["operation_id"], known["answer"])
+
+
+def _replay_of_entry(plan: Plan, item: Item) -> Replayed | OperationIdReused:
+    known = to_operation(item)
+    if known.fingerprint != plan.fingerprint:
+        return OperationIdReused(known.operation_id)
+    return Replayed(known.operation_id, None)
+
+
+def _same_terms(given: Grant, asked: Grant) -> bool:
+    """Whether two grants are the same but for the moment of asking."""
+    return replace(given, granted_at=asked.granted_at) == asked

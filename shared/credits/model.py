@@ -1,0 +1,147 @@
+"""The words of the credit account: grants, the balance they add up to, and the operations that draw on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from shared.credits.prices import Action
+
+
+class GrantKind(StrEnum):
+    """Where credits came from: given at the start, given away, or bought."""
+
+    FREE = "free"
+    PROMOTIONAL = "promotional"
+    PAID = "paid"
+
+
+DRAWING_PRIORITY = {GrantKind.FREE: 10, GrantKind.PROMOTIONAL: 20, GrantKind.PAID: 30}
+"""The priority of a grant unless it is given another: lower is drawn first, so what was free goes before what was
+bought.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """Credits given to a workspace, as they were given. Never changed afterwards; what is left of them is in the
+    balance.
+    """
+
+    grant_id: str
+    workspace_id: str
+    kind: GrantKind
+    credits: int
+    unit_price: Decimal
+    currency: str
+    priority: int
+    granted_at: datetime
+    expires_at: datetime | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenGrant:
+    """What the balance item keeps of a grant: what is left, and all that drawing and pricing need to know."""
+
+    grant_id: str
+    remaining: int
+    unit_price: Decimal
+    currency: str
+    priority: int
+    granted_at: datetime
+    expires_at: datetime | None = None
+
+    def is_live(self, now: datetime) -> bool:
+        return self.expires_at is None or self.expires_at > now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """A workspace's credit account as it was seen at one moment.
+
+    All figures are whole credits. `granted - expired - void = available + consumed - owed` (law 4). `expired` counts
+    what a grant's expiry has already taken out of `available`; `lapsed` is what time has taken and nobody has booked
+    yet.
+    `revision` moves when grants are added, never when they are drawn on: while it stands still, credits only fall.
+    """
+
+    workspace_id: str
+    available: int
+    owed: int
+    granted: int
+    consumed: int
+    expired: int
+    void: int
+    revision: int
+    grants: tuple[OpenGrant, ...]
+
+    def lapsed(self, now: datetime) -> int:
+        return sum(grant.remaining for grant in self.grants if not grant.is_live(now))
+
+    def spendable(self, now: datetime) -> int:
+        """Credits that can pay for something at `now`."""
+        return sum(grant.remaining for grant in self.grants if grant.is_live(now))
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What one grant pays of one operation."""
+
+    grant_id: str
+    credits: int
+    unit_price: Decimal
+    currency: str
+
+
+class OperationKind(StrEnum):
+    """What an operation was: a step of an import, a call to the API, or a debt being settled."""
+
+    IMPORT = "import"
+    API_CALL = "api_call"
+    SETTLEMENT = "settlement"
+
+
+class Channel(StrEnum):
+    """How work came in (design section 3)."""
+
+    PERSON = "person"
+    API = "api"
+    SCHEDULE = "schedule"
+    RULE = "rule"
+    IMPORT = "import"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One entry of the operation log: immutable, written in the transaction that it pays for.
+
+    `credits` is what it consumed, of which `owed` was not there to draw; `settled` is what a later grant paid of
+    earlier
+    debts. So for every operation `sum(drawn) = credits - owed + settled`. `at` is the time of its trigger.
+    """
+
+    operation_id: str
+    workspace_id: str
+    kind: OperationKind
+    channel: Channel
+    at: datetime
+    credits: int
+    fingerprint: str
+    actions: Mapping[Action, int]
+    drawn: tuple[Draw, ...] = ()
+    owed: int = 0
+    settled: int = 0
+    job_id: str | None = None
+    run_id: str | None = None
+    description: str = ""
+
+    def money(self) -> dict[str, Decimal]:
+        """What the operation cost in money, per currency, exactly."""
+        amounts: dict[str, Decimal] = {}
+        for draw in self.drawn:
+            amounts[draw.currency] = amounts.get(draw.currency, Decimal(0)) + draw.credits * draw.unit_price
+        return amounts

@@ -1,0 +1,39 @@
+"""The bounds that keep a hostile or broken file from taking memory, and a record inside what DynamoDB takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one feed may hold. Characters are counted in text that is decoded, bytes in what is stored or read."""
+
+    max_columns: int = 2_000
+    max_column_name: int = 1_024
+    # A longer row ends the reading: it is a quote that was never closed, or not a table at all. Far above a record's
+    # limit, so that a row that is merely too big for one record is rejected by itself.
+    max_row_characters: int = 8 * MEBIBYTE
+    # Values (and elements) inside one JSON or XML item.
+    max_item_values: int = 200_000
+    max_depth: int = 30
+    # DynamoDB allows a sort key of 1,024 bytes; the stores put their own words before it.
+    max_key_bytes: int = 900
+    # DynamoDB's 400 KB for an item, less 2 KB for the key and for what the catalogue keeps beside the attributes.
+    max_record_bytes: int = 400 * 1024 - 2 * 1024
+    # Nodes that one row may name: a cell of separators may not become a million records.
+    max_nodes_per_row: int = 1_000
+    # An XLSX file is a zip: what its directory says that it holds is checked before anything is unpacked.
+    max_xlsx_sheet_bytes: int = 2_048 * MEBIBYTE
+    max_xlsx_strings_bytes: int = 96 * MEBIBYTE
+    max_xlsx_part_bytes: int = 16 * MEBIBYTE
+    max_xlsx_ratio: int = 400
+    # Folding: how much waits in memory before it is written, and the cache of its index on disk.
+    batch_records: int = 4_096
+    batch_characters: int = 8 * MEBIBYTE
+    index_cache_bytes: int = 96 * MEBIBYTE
+
+
+DEFAULT_LIMITS = Limits()

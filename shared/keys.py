@@ -1,0 +1,111 @@
+"""How every item of every table is keyed. Nobody else types a `#` (the key table is in shared/README.md).
+
+Nothing that grows with a workspace's work lies under one partition key (design section 5): records spread over a fixed
+number of shards, operations over days, runs lie each under their own key and are listed by feed and month.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from shared.ids import time_of
+
+RECORD_SHARDS = 16
+"""Partitions that the records of one entity spread over. A one-way door: changing it strands what is written."""
+
+AttributeValue = dict[str, Any]
+Item = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The primary key of one item."""
+
+    pk: str
+    sk: str
+
+    def attributes(self) -> dict[str, AttributeValue]:
+        """The key in the form of DynamoDB's low-level interface."""
+        return {"pk": {"S": self.pk}, "sk": {"S": self.sk}}
+
+
+# --- the credit table ---
+
+
+def balance(workspace_id: str) -> Key:
+    return Key(f"W#{workspace_id}#BALANCE", "BALANCE")
+
+
+def grants(workspace_id: str) -> str:
+    """The partition of all grants of a workspace; it grows with top-ups, not with work."""
+    return f"W#{workspace_id}#GRANTS"
+
+
+def grant(workspace_id: str, grant_id: str) -> Key:
+    return Key(grants(workspace_id), grant_id)
+
+
+def operations_of_day(workspace_id: str, day: datetime) -> str:
+    """The partition of the operations that were triggered on one day (UTC)."""
+    return f"W#{workspace_id}#OPERATIONS#{day.astimezone(UTC):%Y-%m-%d}"
+
+
+def operation(workspace_id: str, operation_id: str) -> Key:
+    """Raises ValueError when `operation_id` carries no time."""
+    return Key(operations_of_day(workspace_id, time_of(operation_id)), operation_id)
+
+
+def call(workspace_id: str, scope: str, idempotency_key: str) -> Key:
+    """The record of a client's idempotency key. `scope` is the route it was used on; the key is hashed: it is the
+    client's.
+    """
+    digest = hashlib.sha256(f"{scope}\n{idempotency_key}".encode()).hexdigest()
+    return Key(f"W#{workspace_id}#CALL#{digest}", "CALL")
+
+
+# --- the catalogue table ---
+
+
+def records_of_shard(workspace_id: str, entity: str, shard: int) -> str:
+    return f"W#{workspace_id}#R#{entity}#{shard:02d}"
+
+
+def record_shard(record_key: str) -> int:
+    return zlib.crc32(record_key.encode()) % RECORD_SHARDS
+
+
+def record(workspace_id: str, entity: str, record_key: str) -> Key:
+    return Key(records_of_shard(workspace_id, entity, record_shard(record_key)), record_key)
+
+
+# --- the table of what is configured and what is running ---
+
+
+def workspace(workspace_id: str) -> Key:
+    return Key(f"W#{workspace_id}", "WORKSPACE")
+
+
+def api_key(key_id: str) -> Key:
+    return Key(f"KEY#{key_id}", "KEY")
+
+
+def feeds(workspace_id: str) -> str:
+    """The partition of a workspace's feed definitions; people write them, work does not."""
+    return f"W#{workspace_id}#FEEDS"
+
+
+def feed(workspace_id: str, feed_id: str) -> Key:
+    return Key(feeds(workspace_id), feed_id)
+
+
+def run(workspace_id: str, run_id: str) -> Key:
+    return Key(f"W#{workspace_id}#RUN#{run_id}", "RUN")
+
+
+def runs_of_feed(workspace_id: str, feed_id: str, month: datetime) -> str:
+    """The partition, in the index `feed_runs`, of a feed's runs that were started in one month (UTC)."""
+    return f"W#{workspace_id}#F#{feed_id}#{month.astimezone(UTC):%Y-%m}"

@@ -1,0 +1,180 @@
+"""The files of a run, in the data bucket: what was uploaded, what was prepared of it, and what was rejected.
+
+They lie beside the tables because they are large and written once. A run never depends on a file that is written after
+the table says that it is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import simplejson
+from botocore.exceptions import ClientError
+
+from shared.ids import fingerprint
+from shared.runs.model import Cursor, Run
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_BLOCK_BYTES = 4 * 1024 * 1024
+"""Read at a time: an import that is slowed down must not hold a connection open that nobody reads from."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRecord:
+    """One record as the feed has it. `end` is the cursor of a run that has just done this record."""
+
+    entity: str
+    key: str
+    attributes: Mapping[str, Any]
+    row: int
+    end: Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What the worker must know of the feed: which attributes it owns, per entity, and whether it skips what is
+    unchanged.
+    """
+
+    mapped: Mapping[str, tuple[str, ...]]
+    skip_unchanged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A row, or a record of it, that cannot be written, and why."""
+
+    row: int
+    column: str | None
+    entity: str | None
+    key: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionPage:
+    """Rejections in the order of their rows; with a `cursor` there are more."""
+
+    rejections: tuple[Rejection, ...]
+    cursor: str | None
+
+
+def upload_key(workspace_id: str, feed_id: str, upload_id: str) -> str:
+    """Where an upload lies in the bucket."""
+    return f"uploads/{workspace_id}/{feed_id}/{upload_id}"
+
+
+class RunArtifacts:
+    """Reads and writes the files of runs in one bucket."""
+
+    def __init__(self, s3: S3Client, bucket: str) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+
+    def upload_size(self, workspace_id: str, feed_id: str, upload_id: str) -> int | None:
+        """Bytes of an upload, None when it never came."""
+        try:
+            answer = self._s3.head_object(Bucket=self._bucket, Key=upload_key(workspace_id, feed_id, upload_id))
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NotFound"):
+                return None
+            raise
+        return answer["ContentLength"]
+
+    def download_upload(self, run: Run, target: Path) -> bool:
+        """Copies the run's upload into a local file; False when it is not there."""
+        if self.upload_size(run.workspace_id, run.feed_id, run.upload_id) is None:
+            return False
+        self._s3.download_file(self._bucket, upload_key(run.workspace_id, run.feed_id, run.upload_id), str(target))
+        return True
+
+    def put_definition(self, run: Run, definition: str) -> None:
+        """Keeps the feed's definition as it is when the run is asked for: a later edit of the feed is not this
+        run's.
+        """
+        self._s3.put_object(Bucket=self._bucket, Key=_key(run, "definition.json"), Body=definition.encode())
+
+    def definition(self, run: Run) -> str:
+        return self._read(_key(run, "definition.json")).decode()
+
+    def put_prepared(self, run: Run, records: Path, rejections: Path, manifest: Manifest) -> None:
+        self._s3.upload_file(str(records), self._bucket, _key(run, "records.jsonl"))
+        self._s3.upload_file(str(rejections), self._bucket, _key(run, "rejections/prepared.jsonl"))
+        body = simplejson.dumps({"mapped": manifest.mapped, "skip_unchanged": manifest.skip_unchanged})
+        self._s3.put_object(Bucket=self._bucket, Key=_key(run, "manifest.json"), Body=body.encode())
+
+    def manifest(self, run: Run) -> Manifest:
+        values = simplejson.loads(self._read(_key(run, "manifest.json")))
+        mapped = {entity: tuple(names) for entity, names in values["mapped"].items()}
+        return Manifest(mapped, values["skip_unchanged"])
+
+    def records(self, run: Run) -> Iterator[PreparedRecord]:
+        """The prepared records that the run has still to do, from its cursor on."""
+        position, offset = run.cursor.position, run.cursor.offset
+        for line in self._lines(_key(run, "records.jsonl"), offset):
+            position, offset = position + 1, offset + len(line)
+            entity, key, attributes, row = simplejson.loads(line, use_decimal=True)
+            yield PreparedRecord(entity, key, attributes, row, Cursor(position, offset))
+
+    def put_late_rejection(self, run: Run, rejection: Rejection) -> None:
+        """Keeps a record that a step rejects, under its row: a step that is tried again writes the same file again."""
+        line = simplejson.dumps(asdict(rejection)) + "\n"
+        key = _key(
+            run, f"rejections/row-{rejection.row:012}-{fingerprint(rejection.entity or '', rejection.key or '')}.jsonl"
+        )
+        self._s3.put_object(Bucket=self._bucket, Key=key, Body=line.encode())
+
+    def rejections(self, run: Run, limit: int, cursor: str | None = None) -> RejectionPage:
+        """Up to `limit` rejections: those of the preparation, then those of the steps.
+
+        A cursor names a file and the byte to go on from. Raises ValueError when it is not one that a page gave.
+        """
+        name, _, offset_text = (cursor or ":0").partition(":")
+        offset = int(offset_text)
+        found: list[Rejection] = []
+        for file in self._rejection_files(run):
+            if file < name:
+                continue
+            start = offset if file == name else 0
+            for line in self._lines(_key(run, "rejections/" + file), start):
+                if len(found) == limit:
+                    return RejectionPage(tuple(found), f"{file}:{start}")
+                found.append(Rejection(**simplejson.loads(line)))
+                start += len(line)
+        return RejectionPage(tuple(found), None)
+
+    def _rejection_files(self, run: Run) -> Iterator[str]:
+        prefix = _key(run, "rejections/")
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+        for page in pages:
+            yield from (entry["Key"].removeprefix(prefix) for entry in page.get("Contents", []))
+
+    def _lines(self, key: str, offset: int) -> Iterator[bytes]:
+        """The lines of a file from byte `offset` on, each with its newline, read block by block."""
+        rest = b""
+        while True:
+            last = offset + _BLOCK_BYTES - 1
+            try:
+                answer = self._s3.get_object(Bucket=self._bucket, Key=key, Range=f"bytes={offset}-{last}")
+            except ClientError as error:
+                if error.response["Error"]["Code"] in ("InvalidRange", "416"):
+                    return
+                raise
+            block = answer["Body"].read()
+            *lines, rest = (rest + block).split(b"\n")
+            yield from (line + b"\n" for line in lines)
+            if len(block) < _BLOCK_BYTES:
+                return
+            offset += len(block)
+
+    def _read(self, key: str) -> bytes:
+        return self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+
+
+def _key(run: Run, name: str) -> str:
+    return f"runs/{run.workspace_id}/{run.run_id}/{name}"

@@ -1,0 +1,149 @@
+"""What may be asked of runs: start one, cancel one, resume one. Two triggers, one command (design section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from shared import keys
+from shared.credits import (
+    Action,
+    Channel,
+    ClientCall,
+    Committed,
+    Ledger,
+    OperationIdReused,
+    OperationKind,
+    OutOfCredits,
+    Plan,
+    PriceList,
+    Replayed,
+    Stale,
+    UnknownWorkspace,
+)
+from shared.ids import fingerprint, new_run_id, operation_id
+from shared.runs.artifacts import RunArtifacts
+from shared.runs.model import Run, RunState, resumed
+from shared.runs.store import Doorbell, RunStore, put_new_run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRun:
+    """The wish to run a feed on an upload. `request_id` names the request; `idempotency_key` is the client's, if it
+    sent one.
+
+    `definition` is the feed's definition as it is now, as JSON: the run keeps to it whatever becomes of the feed.
+    """
+
+    workspace_id: str
+    feed_id: str
+    upload_id: str
+    definition: str
+    dry_run: bool
+    channel: Channel
+    request_id: str
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The run is on its way, and its start is paid for."""
+
+    run: Run
+    paid: Committed
+
+
+StartOutcome = Started | Replayed | OperationIdReused | OutOfCredits | UnknownWorkspace
+
+
+def start_run(
+    wish: StartRun,
+    *,
+    ledger: Ledger,
+    runs: RunStore,
+    artifacts: RunArtifacts,
+    prices: PriceList,
+    render: Callable[[Run], str],
+    now: datetime,
+) -> StartOutcome:
+    """Starts a run, once per idempotency key. `render` gives the answer that a retry of the key is given again, as
+    JSON.
+
+    Starting costs an API call, except for a person and for a dry run (design section 2).
+    """
+    run = Run(
+        run_id=new_run_id(now),
+        workspace_id=wish.workspace_id,
+        feed_id=wish.feed_id,
+        upload_id=wish.upload_id,
+        channel=wish.channel,
+        dry_run=wish.dry_run,
+        state=RunState.PREPARING,
+        created_at=now,
+        updated_at=now,
+        step_at=now,
+    )
+    # Before the run: the files of a run that is then refused are swept away by the bucket's lifecycle, but a run
+    # without its definition could never be prepared.
+    artifacts.put_definition(run, wish.definition)
+    outcome = ledger.commit(_plan(wish, run, runs.table, prices, render(run)))
+    if isinstance(outcome, Stale):
+        raise AssertionError(f"run identifier {run.run_id} is taken")
+    return Started(run, outcome) if isinstance(outcome, Committed) else outcome
+
+
+def _plan(wish: StartRun, run: Run, runs_table: str, prices: PriceList, answer: str) -> Plan:
+    is_free = wish.dry_run or wish.channel is Channel.PERSON
+    actions = {} if is_free else {Action.API_CALL: 1}
+    asked = fingerprint("start run", wish.feed_id, wish.upload_id, str(wish.dry_run))
+    call = None
+    if wish.idempotency_key is not None:
+        key = keys.call(wish.workspace_id, f"POST /feeds/{wish.feed_id}/runs", wish.idempotency_key)
+        call = ClientCall(key, asked, answer)
+    return Plan(
+        operation_id=operation_id(run.created_at, wish.workspace_id, "request", wish.request_id),
+        workspace_id=wish.workspace_id,
+        kind=OperationKind.API_CALL,
+        channel=wish.channel,
+        at=run.created_at,
+        credits=prices.cost(actions),
+        fingerprint=asked,
+        actions=actions,
+        # Not the run's own operation: a run costs the same whoever starts it, and its operations add up to its records.
+        job_id=wish.feed_id,
+        description=f"{'dry run' if wish.dry_run else 'start'} of {run.run_id}",
+        call=call,
+        writes=(put_new_run(runs_table, run),),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NotPossible:
+    """The run is in a state in which this cannot be done."""
+
+    run: Run
+
+
+def cancel_run(runs: RunStore, run: Run, now: datetime) -> Run | NotPossible:
+    """Ends a run that is not over; what it has written stays written and paid for."""
+    while not run.state.is_over:
+        cancelled = replace(run, state=RunState.CANCELLED, finished_at=now, updated_at=now)
+        if runs.move(run, cancelled):
+            return cancelled
+        # A step was faster. It moved the cursor; look where the run is now.
+        run = runs.get(run.workspace_id, run.run_id) or run
+    return NotPossible(run)
+
+
+def resume_run(runs: RunStore, ledger: Ledger, run: Run, now: datetime) -> Run | NotPossible | OutOfCredits:
+    """Lets a paused run go on from its cursor, if there are credits to go on with."""
+    if run.state is not RunState.PAUSED:
+        return NotPossible(run)
+    balance = ledger.balance(run.workspace_id)
+    if balance is None or balance.spendable(now) == 0:
+        return OutOfCredits(1, 0, balance.owed if balance else 0)
+    going_on = resumed(run, now)
+    if runs.move(run, going_on, Doorbell.IMPORT):
+        return going_on
+    return NotPossible(runs.get(run.workspace_id, run.run_id) or run)

@@ -1,0 +1,119 @@
+"""A run: one execution of a feed, from the moment it is asked for to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from enum import StrEnum
+
+from shared.credits import Channel
+
+
+class RunState(StrEnum):
+    """`preparing` and `running` work, `paused` waits for credits, the others are the end."""
+
+    PREPARING = "preparing"
+    RUNNING = "running"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_over(self) -> bool:
+        return self in (RunState.FINISHED, RunState.FAILED, RunState.CANCELLED)
+
+
+class PauseReason(StrEnum):
+    """Why a run waits."""
+
+    OUT_OF_CREDITS = "out_of_credits"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of the records of one entity, and the credits that they cost (in a dry run: would cost)."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    credits: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(Counts)))
+
+    @classmethod
+    def total(cls, counts: Iterable[Counts]) -> Counts:
+        return sum(counts, cls())
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a run is: `position` records of its prepared file are done, which end at byte `offset`."""
+
+    position: int = 0
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a run failed, in words for the one who sent the file; row and column where there is one to name."""
+
+    code: str
+    detail: str
+    row: int | None = None
+    column: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run as it stands at one moment. It moves by replacing one whole run with the next (see `shared.runs.store`).
+
+    `step_at` dates the operation of the next step: the moment at which the cursor last moved, so that every worker
+    that plans this step gives its operation the same identifier. `records` counts what preparing found, `rejected`
+    the rows and records that cannot be written.
+    """
+
+    run_id: str
+    workspace_id: str
+    feed_id: str
+    upload_id: str
+    channel: Channel
+    dry_run: bool
+    state: RunState
+    created_at: datetime
+    updated_at: datetime
+    step_at: datetime
+    cursor: Cursor = Cursor()
+    records: int = 0
+    rows_read: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    by_entity: Mapping[str, Counts] = field(default_factory=dict)
+    finished_at: datetime | None = None
+    paused_at: datetime | None = None
+    pause_reason: PauseReason | None = None
+    failure: Failure | None = None
+    credits_available: int | None = None
+
+    @property
+    def totals(self) -> Counts:
+        """The sums over all entities; for `duplicates` and `rejected` see the run itself, which also counts whole
+        rows.
+        """
+        return Counts.total(self.by_entity.values())
+
+    @property
+    def progress(self) -> float:
+        """From 0 to 1, in records done of records prepared."""
+        if self.state is RunState.FINISHED:
+            return 1.0
+        return self.cursor.position / self.records if self.records else 0.0
+
+
+def resumed(run: Run, now: datetime) -> Run:
+    """The run going on from where it paused."""
+    return replace(run, state=RunState.RUNNING, paused_at=None, pause_reason=None, updated_at=now, step_at=now)

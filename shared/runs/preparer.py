@@ -1,0 +1,91 @@
+"""Prepares a run: from the uploaded file to the records that a worker carries out. Nothing is charged here."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from shared.feeds import FeedDefinition, FeedUnreadable, PreparedFeed, prepare, resolve
+from shared.runs.artifacts import Manifest, RunArtifacts
+from shared.runs.model import Counts, Failure, Run, RunState
+from shared.runs.store import Doorbell, RunStore
+from shared.times import Clock, utc_now
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareRoom:
+    """What preparing takes. `workdir` is local disk for the upload, the folding and the prepared records."""
+
+    runs: RunStore
+    artifacts: RunArtifacts
+    clock: Clock = utc_now
+    workdir: Path | None = None
+
+
+def prepare_run(room: PrepareRoom, workspace_id: str, run_id: str) -> Run | None:
+    """Prepares a run, or fails it with a reason when its file cannot be read as a whole.
+
+    Returns the run as it stands afterwards, None when there is none. Preparing twice does no harm: the same files are
+    written again, and the run moves on once. Raises botocore's errors.
+    """
+    run = room.runs.get(workspace_id, run_id)
+    if run is None or run.state is not RunState.PREPARING:
+        return run
+    try:
+        after = _prepared(room, run)
+    except FeedUnreadable as problem:
+        after = fail_run(run, Failure(problem.code, problem.detail, problem.row, problem.column), room)
+    doorbell = None if after.state.is_over else Doorbell.IMPORT
+    return after if room.runs.move(run, after, doorbell) else room.runs.get(workspace_id, run_id)
+
+
+def give_up(room: PrepareRoom, workspace_id: str, run_id: str) -> Run | None:
+    """Fails a run that could not be prepared after all tries, through no fault of its file. Its records cost
+    nothing.
+    """
+    run = room.runs.get(workspace_id, run_id)
+    if run is None or run.state is not RunState.PREPARING:
+        return run
+    failure = Failure(
+        "internal_error", "the file could not be prepared; start the run again, or ask for help with its run_id"
+    )
+    after = fail_run(run, failure, room)
+    return after if room.runs.move(run, after) else room.runs.get(workspace_id, run_id)
+
+
+def fail_run(run: Run, failure: Failure, room: PrepareRoom) -> Run:
+    now = room.clock()
+    return replace(run, state=RunState.FAILED, failure=failure, finished_at=now, updated_at=now)
+
+
+def _prepared(room: PrepareRoom, run: Run) -> Run:
+    """The run with its records prepared. Raises FeedUnreadable."""
+    definition = resolve(FeedDefinition.model_validate_json(room.artifacts.definition(run)))
+    with tempfile.TemporaryDirectory(dir=room.workdir) as folder:
+        workdir = Path(folder)
+        source = workdir / "upload"
+        if not room.artifacts.download_upload(run, source):
+            raise FeedUnreadable("upload_missing", "the uploaded file is no longer there; upload it again")
+        feed = prepare(source, definition, workdir)
+        manifest = Manifest(feed.mapped, definition.skip_unchanged)
+        room.artifacts.put_prepared(run, feed.records_path, feed.rejections_path, manifest)
+    now = room.clock()
+    return replace(
+        run,
+        state=RunState.RUNNING,
+        records=feed.records,
+        rows_read=feed.rows_read,
+        duplicates=feed.duplicates,
+        rejected=feed.rejected,
+        by_entity=_counts(feed),
+        updated_at=now,
+        step_at=now,
+    )
+
+
+def _counts(feed: PreparedFeed) -> dict[str, Counts]:
+    return {
+        entity: Counts(duplicates=counts.duplicates, rejected=counts.rejected)
+        for entity, counts in feed.by_entity.items()
+    }

@@ -1,0 +1,220 @@
+"""Carries out a run: reads what was prepared, compares it with the catalogue, and commits it step by step.
+
+Whatever happens to a worker, the run stands where its cursor stands, and the next worker goes on from there. A worker
+holds nothing that matters: what it has in memory ahead of the cursor is only read, or unchanged.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import islice
+from typing import assert_never
+
+from shared.catalog import READ_BATCH, CatalogStore, Record, to_record
+from shared.credits import (
+    Committed,
+    Ledger,
+    OperationIdReused,
+    Outcome,
+    OutOfCredits,
+    PriceList,
+    Replayed,
+    Stale,
+    UnknownWorkspace,
+)
+from shared.dynamo.transactions import StoreUnavailable
+from shared.keys import Item
+from shared.runs import planning
+from shared.runs.artifacts import PreparedRecord, RunArtifacts
+from shared.runs.model import PauseReason, Run, RunState, resumed
+from shared.runs.planning import Examined, Examiner
+from shared.runs.store import Doorbell, RunStore, move_run
+from shared.times import Clock, utc_now
+
+_READ_AHEAD = 2
+"""Batches that are read while a step commits. Their views may grow old: conditions notice, and nothing is lost."""
+
+_SHOW_PROGRESS_EVERY = timedelta(seconds=10)
+"""How often a run that commits nothing (a dry run, an unchanged feed) still writes how far it is."""
+
+_MAX_REPLANS = 20
+"""Attempts at one step while people or other automation keep changing its records."""
+
+
+class Overtaken(Exception):
+    """Somebody else moved the run: another worker, or a person who cancelled it. Look again, and go on from there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What carrying out a run takes."""
+
+    ledger: Ledger
+    catalog: CatalogStore
+    runs: RunStore
+    artifacts: RunArtifacts
+    prices: PriceList
+    clock: Clock = utc_now
+
+
+def work(workshop: Workshop, workspace_id: str, run_id: str, out_of_time: Callable[[], bool]) -> Run | None:
+    """Works on a run until it is over, pauses for credits, or `out_of_time` says to hand over to a new invocation.
+
+    Returns the run as this worker left it, None when there is none. Safe to call for the same run any number of times,
+    also at once. Raises StoreUnavailable and botocore's errors; the run then goes on when its message comes again.
+    """
+    while True:
+        run = workshop.runs.get(workspace_id, run_id)
+        if run is None or run.state is not RunState.RUNNING:
+            return run
+        try:
+            return _Leg(workshop, run).walk(out_of_time)
+        except Overtaken:
+            continue
+
+
+class _Leg:
+    """One worker's way with one run, from where it found it.
+
+    `anchor` is the run as the table holds it. `run` is ahead of it by records that cost nothing: they are kept in
+    memory until a step, a pause or the end writes them too. `pending` are the records read and not yet done.
+    """
+
+    def __init__(self, workshop: Workshop, run: Run) -> None:
+        self._shop = workshop
+        self._anchor = run
+        self._run = run
+        self._pending: deque[Examined] = deque()
+        self._examiner = Examiner(run, workshop.artifacts.manifest(run))
+
+    def walk(self, out_of_time: Callable[[], bool]) -> Run:
+        with ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="read-ahead") as pool:
+            for batch in self._examined(pool):
+                self._pending += batch
+                while planning.is_full(self._pending, self._shop.prices) or self._run.dry_run:
+                    if not self._advance(last=False):
+                        return self._run
+                    if not self._pending:
+                        break
+                if out_of_time():
+                    return self._hand_over()
+                self._show_progress()
+        while self._pending:
+            if not self._advance(last=True):
+                return self._run
+        return self._run if self._run.state.is_over else self._finish()
+
+    def _examined(self, pool: ThreadPoolExecutor) -> Iterator[list[Examined]]:
+        """The run's remaining records beside what the catalogue holds, read ahead in batches."""
+        prepared = self._shop.artifacts.records(self._run)
+        reading: deque[tuple[list[PreparedRecord], Future[dict[tuple[str, str], Record]]]] = deque()
+        while True:
+            while len(reading) < _READ_AHEAD and (batch := list(islice(prepared, READ_BATCH))):
+                wanted = [(each.entity, each.key) for each in batch]
+                reading.append((batch, pool.submit(self._shop.catalog.get_many, self._run.workspace_id, wanted)))
+            if not reading:
+                return
+            batch, views = reading.popleft()
+            seen = views.result()
+            yield [self._examiner.examine(each, seen.get((each.entity, each.key))) for each in batch]
+
+    def _advance(self, *, last: bool) -> bool:
+        """Does the next step's worth of pending records; False when the run paused instead."""
+        budget = None
+        for _ in range(_MAX_REPLANS):
+            step = list(islice(self._pending, planning.step_length(self._pending, self._shop.prices, budget)))
+            if self._run.dry_run or not any(each.is_write for each in step):
+                self._absorb(step)
+                return True if budget is None else self._pause()
+            outcome = self._commit(step, finishing=last and len(step) == len(self._pending))
+            match outcome:
+                case Committed():
+                    return True
+                case OutOfCredits(available=available):
+                    budget = available
+                case Stale(cursor_moved=False, writes=writes):
+                    self._examine_again(step, writes)
+                case Stale() | Replayed():
+                    raise Overtaken
+                case OperationIdReused() | UnknownWorkspace():
+                    raise AssertionError(f"run {self._run.run_id} cannot be paid for: {outcome}")
+                case _:
+                    assert_never(outcome)
+        raise StoreUnavailable(f"the records of run {self._run.run_id} changed under {_MAX_REPLANS} attempts")
+
+    def _commit(self, step: list[Examined], *, finishing: bool) -> Outcome:
+        """Sends one step through the ledger, and takes it as done when it is committed."""
+        now = self._shop.clock()
+        after = planning.after_step(self._run, step, self._shop.prices, now)
+        if finishing:
+            after = planning.finished(after, now)
+        self._keep_rejections(step)
+        cursor = move_run(self._shop.runs.table, self._anchor, after)
+        plan = planning.plan_step(self._anchor, step, cursor, self._shop.catalog.table, self._shop.prices, now)
+        outcome = self._shop.ledger.commit(plan)
+        if isinstance(outcome, Committed):
+            self._anchor = self._run = after
+            self._drop(len(step))
+        return outcome
+
+    def _absorb(self, step: list[Examined]) -> None:
+        """Passes over records that cost nothing: counted now, written with the next thing that is."""
+        self._keep_rejections(step)
+        self._run = planning.after_step(self._run, step, self._shop.prices, self._shop.clock())
+        self._drop(len(step))
+
+    def _examine_again(self, step: list[Examined], refused: Mapping[int, Item | None]) -> None:
+        """Plans the refused records anew, on what stands there now; the refusal brought it along (law 6)."""
+        positions = [position for position, each in enumerate(step) if each.is_write]
+        for nth, item in refused.items():
+            each = step[positions[nth]]
+            self._pending[positions[nth]] = self._examiner.examine(each.prepared, to_record(item) if item else None)
+
+    def _pause(self) -> bool:
+        """Pauses for lack of credits; True when credits came in the same moment and the run goes on at once."""
+        now = self._shop.clock()
+        reason = PauseReason.OUT_OF_CREDITS
+        self._move(replace(self._run, state=RunState.PAUSED, paused_at=now, pause_reason=reason, updated_at=now))
+        # A top-up between the refusal and the pause found nothing to resume. So look again, now that it would.
+        balance = self._shop.ledger.balance(self._run.workspace_id)
+        if balance is None or balance.spendable(now) < self._pending[0].cost(self._shop.prices):
+            return False
+        self._move(resumed(self._run, self._shop.clock()))
+        return True
+
+    def _finish(self) -> Run:
+        now = self._shop.clock()
+        run = planning.finished(self._run, now)
+        if run.dry_run:
+            balance = self._shop.ledger.balance(run.workspace_id)
+            run = replace(run, credits_available=balance.spendable(now) if balance else 0)
+        return self._move(run)
+
+    def _hand_over(self) -> Run:
+        """Leaves the rest to a new invocation. The time makes it a change even when nothing was done: only a change
+        rings.
+        """
+        return self._move(replace(self._run, updated_at=self._shop.clock()), Doorbell.IMPORT)
+
+    def _show_progress(self) -> None:
+        if self._run is not self._anchor and self._shop.clock() - self._anchor.updated_at >= _SHOW_PROGRESS_EVERY:
+            self._move(self._run)
+
+    def _move(self, after: Run, doorbell: Doorbell | None = None) -> Run:
+        """Writes the run, where nothing is to be paid."""
+        if not self._shop.runs.move(self._anchor, after, doorbell):
+            raise Overtaken
+        self._anchor = self._run = after
+        return after
+
+    def _keep_rejections(self, step: list[Examined]) -> None:
+        for rejection in planning.rejections(step):
+            self._shop.artifacts.put_late_rejection(self._run, rejection)
+
+    def _drop(self, count: int) -> None:
+        for _ in range(count):
+            self._pending.popleft()

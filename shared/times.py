@@ -1,0 +1,29 @@
+"""Points in time: always aware, always UTC, and one textual form that sorts as it orders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+Clock = Callable[[], datetime]
+"""Returns the present moment, aware and in UTC. Handlers pass `utc_now`, tests pass their own."""
+
+
+def utc_now() -> datetime:
+    """The present moment in UTC, cut to milliseconds, which is the precision of everything stored."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def to_rfc3339(at: datetime) -> str:
+    """`2026-11-22T08:00:00.123Z`: fixed width, so that DynamoDB may compare the texts instead of the times."""
+    utc = at.astimezone(UTC)
+    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+
+
+def parse_rfc3339(text: str) -> datetime:
+    """Reads any RFC 3339 time. Raises ValueError when the text is none or has no offset from UTC."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"{text!r} has no offset from UTC; end it with Z or +00:00")
+    return at.astimezone(UTC)

@@ -1,0 +1,288 @@
+"""The other commands: what they print, for people and for programs, and how they fail."""
+
+import json
+import re
+import stat
+from pathlib import Path
+
+import httpx
+import pytest
+
+from productsync.commands import session
+from productsync.settings import Options, connect
+from productsync.stack.state import StackState
+from tests.unit.cli.conftest import FakeApi, Shell, make_credits, problem
+
+PAGE = {"items": [], "next_cursor": None}
+WORKSPACE = {
+    "workspace_id": "ws_1",
+    "name": "Books",
+    "created_at": "2026-11-22T08:00:00.000Z",
+    "api_key": {"key_id": "key_1", "secret": "psk_new", "scopes": ["read", "write"]},
+    "credits": {"available": 5000},
+}
+TOP_UP = {
+    "grant_id": "gr_2",
+    "workspace_id": "ws_1",
+    "kind": "paid",
+    "credits": 100,
+    "unit_price": "0.01",
+    "currency": "EUR",
+    "reference": "inv-1",
+    "priority": 20,
+    "granted_at": "2026-11-22T08:00:00.000Z",
+    "expires_at": None,
+}
+OPERATION = {
+    "operation_id": "op_1",
+    "at": "2026-11-22T08:00:01.000Z",
+    "kind": "import",
+    "channel": "import",
+    "job_id": "products-shopify",
+    "run_id": "run_1",
+    "credits": 97,
+    "owed": 0,
+    "actions": {"record_created": 60, "record_updated": 37},
+    "drawn": [{"grant_id": "gr_1", "credits": 97, "unit_price": "0.01", "currency": "EUR"}],
+    "cost": [{"currency": "EUR", "amount": "0.97"}],
+    "description": "records 1 to 97",
+}
+RECORD = '{"entity":"product","key":"a/b","attributes":{"price":1.10,"big":12345678901234567890.123456789},"version":2,\
+"created_at":"2026-11-22T08:00:00.000Z","updated_at":"2026-11-22T08:00:00.000Z","operation_id":"op_1"}'
+
+
+@pytest.mark.parametrize("arguments", [["--json", "credits"], ["credits", "--json"]], ids=["before", "after"])
+def test_json_is_taken_before_and_after_the_command(shell: Shell, api: FakeApi, arguments: list[str]) -> None:
+    api.on("GET", "/credits", make_credits())
+    result = shell.run(*arguments)
+    assert json.loads(result.stdout) == make_credits()
+    assert result.stderr == ""
+
+
+def test_a_balance_shows_its_grants(shell: Shell, api: FakeApi) -> None:
+    api.on("GET", "/credits", make_credits())
+    result = shell.run("credits")
+    assert "4,939 credits (active)" in result.stdout
+    assert re.search(r"free +4,939 +5,000 +0 EUR +never +starter", result.stdout)
+
+
+@pytest.mark.parametrize("columns", [30, 50, 80, 200])
+def test_a_narrow_terminal_folds_and_loses_nothing(shell: Shell, api: FakeApi, columns: int) -> None:
+    api.on("GET", "/operations", {"items": [OPERATION], "next_cursor": None})
+    result = shell.run("operations", columns=columns)
+    assert max(len(line) for line in result.stdout.splitlines()) <= columns
+    letters = re.sub(r"\s", "", result.stdout)
+    assert set("97") <= set(letters)
+
+
+def test_without_a_terminal_the_output_is_plain(shell: Shell, api: FakeApi) -> None:
+    api.on("GET", "/operations", {"items": [OPERATION], "next_cursor": "more"})
+    result = shell.run("operations")
+    assert "\x1b" not in result.output
+    header, row = result.stdout.splitlines()
+    assert header.split() == ["At", "Kind", "Feed", "Credits", "Actions", "Money", "Run", "Operation"]
+    assert "60 record created, 37 record updated" in row
+    assert "0.97 EUR" in row
+    assert "--cursor more" in result.stderr
+
+
+def test_filters_of_the_operation_log_are_sent(shell: Shell, api: FakeApi) -> None:
+    api.on("GET", "/operations", PAGE)
+    shell.json(
+        "operations", "--run-id", "r", "--kind", "import", "--from", "2026-11-22", "--to", "2026-11-22T10:00+01:00"
+    )
+    query = dict(api.requests[0].url.params)
+    assert query == {
+        "run_id": "r",
+        "kind": "import",
+        "from": "2026-11-22T00:00:00.000Z",
+        "to": "2026-11-22T09:00:00.000Z",
+        "limit": "20",
+    }
+
+
+def test_a_listing_longer_than_a_page_is_put_together(shell: Shell, api: FakeApi) -> None:
+    pages = [{"items": [OPERATION] * 100, "next_cursor": "c1"}, {"items": [OPERATION] * 50, "next_cursor": "c2"}]
+    api.on("GET", "/operations", *pages)
+    answer = shell.json("operations", "--limit", "150")
+    assert len(answer["items"]) == 150
+    assert answer["next_cursor"] == "c2"
+    assert [one.url.params.get("cursor") for one in api.requests] == [None, "c1"]
+    assert [one.url.params["limit"] for one in api.requests] == ["100", "50"]
+
+
+def test_numbers_are_printed_digit_for_digit(shell: Shell, api: FakeApi) -> None:
+    api.on("GET", "/records/product/a%2Fb", httpx.Response(200, text=RECORD))
+    result = shell.run("records", "get", "product", "a/b", "--json")
+    assert '"price": 1.10' in result.stdout
+    assert '"big": 12345678901234567890.123456789' in result.stdout
+
+
+def test_reading_a_record_says_what_it_cost(shell: Shell, api: FakeApi) -> None:
+    headers = {"X-Credits-Charged": "1", "X-Credits-Available": "4938"}
+    api.on("GET", "/records/product/a%2Fb", httpx.Response(200, text=RECORD, headers=headers))
+    result = shell.run("records", "get", "product", "a/b")
+    assert "This call cost 1 credit; 4,938 available." in result.stderr
+    assert "This call" not in result.stdout
+
+
+def test_supplier_data_cannot_command_the_terminal(shell: Shell, api: FakeApi) -> None:
+    hostile = json.loads(RECORD) | {"key": "a\x1b[2Jb\nc", "attributes": {"name": "[red]x[/red]\x9b31m"}}
+    api.on("GET", "/records/product", {"items": [hostile], "next_cursor": None})
+    result = shell.run("records", "list", "product")
+    assert "\x1b" not in result.stdout
+    assert "\x9b" not in result.stdout
+    assert "[red]x[/red]" in result.stdout
+
+
+def test_a_problem_is_json_on_standard_error(shell: Shell, api: FakeApi) -> None:
+    api.on("GET", "/credits", problem(401, "Unauthorized", "no such key"))
+    result = shell.run("credits", "--json")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    document = json.loads(result.stderr)
+    assert document["status"] == 401
+    assert document["title"] == "Unauthorized"
+    assert "PRODUCTSYNC_API_KEY" in document["hint"]
+
+
+def test_a_gateways_own_words_become_a_problem(shell: Shell, api: FakeApi) -> None:
+    api.on("GET", "/credits", httpx.Response(403, json={"message": "Forbidden"}))
+    result = shell.run("credits", "--json")
+    assert json.loads(result.stderr)["detail"] == "Forbidden"
+
+
+def test_an_answer_that_is_not_json_is_not_from_this_api(shell: Shell, api: FakeApi) -> None:
+    api.on("GET", "/credits", httpx.Response(200, text="<html>hello</html>"))
+    result = shell.run("credits")
+    assert result.exit_code == 1
+    assert "Is this the address of a ProductSync API?" in result.stderr
+
+
+def test_a_top_up_takes_workspace_and_currency_from_the_key(shell: Shell, api: FakeApi) -> None:
+    api.on("GET", "/credits", make_credits())
+    api.on("POST", "/workspaces/ws_1/top-ups", TOP_UP, status=201)
+    arguments = ["100", "--unit-price", "0.010", "--reference", "inv-1", "--expires-at", "2027-01-01"]
+    assert shell.json("top-up", *arguments) == TOP_UP
+    [request] = api.sent("POST", "/top-ups")
+    assert request.headers["Authorization"] == "Bearer psk_operator"
+    assert json.loads(request.content) == {
+        "credits": 100,
+        "unit_price": "0.010",
+        "currency": "EUR",
+        "reference": "inv-1",
+        "expires_at": "2027-01-01T00:00:00.000Z",
+    }
+
+
+def test_a_top_up_told_everything_asks_nothing(shell: Shell, api: FakeApi) -> None:
+    replayed = httpx.Response(201, json=TOP_UP, headers={"Idempotency-Replayed": "true"})
+    api.on("POST", "/workspaces/ws_1/top-ups", replayed)
+    arguments = ["100", "--workspace-id", "ws_1", "--unit-price", "0.01", "--currency", "EUR", "--reference", "inv-1"]
+    result = shell.run("top-up", *arguments, environment={"PRODUCTSYNC_API_KEY": ""})
+    assert result.exit_code == 0, result.output
+    assert "Granted already: 100 credits to ws_1." in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [["0", "--unit-price", "1"], ["5", "--unit-price", "-1"], ["5", "--unit-price", "x"]]
+)
+def test_a_top_up_that_cannot_be_meant_is_not_sent(shell: Shell, api: FakeApi, arguments: list[str]) -> None:
+    assert shell.run("top-up", *arguments, "--reference", "r").exit_code == 2
+    assert not api.requests
+
+
+def test_feeds_are_put_shown_listed_and_deleted(shell: Shell, api: FakeApi) -> None:
+    feed = {
+        "feed_id": "f",
+        "version": 2,
+        "created_at": "2026-11-22T08:00:00.000Z",
+        "updated_at": "2026-11-22T08:00:00.000Z",
+        "definition": {"preset": "akeneo"},
+    }
+    api.on("PUT", "/feeds/f", feed)
+    api.on("GET", "/feeds/f", feed)
+    api.on("GET", "/feeds", {"items": [feed], "next_cursor": None})
+    api.on("DELETE", "/feeds/f", httpx.Response(204))
+    assert shell.json("feeds", "put", "f", "--preset", "akeneo") == feed
+    assert shell.json("feeds", "show", "f") == feed
+    assert '"preset": "akeneo"' in shell.run("feeds", "show", "f").stdout
+    assert shell.json("feeds", "list")["items"] == [feed]
+    assert shell.run("feeds", "delete", "f").stdout == "Deleted f.\n"
+    assert shell.run("feeds", "put", "f").exit_code == 2
+
+
+def test_presets_are_listed_and_shown(shell: Shell, api: FakeApi) -> None:
+    preset = {
+        "name": "shopify",
+        "description": "A shop's export",
+        "formats": ["csv"],
+        "entities": ["product", "variant"],
+    }
+    api.on("GET", "/presets", {"items": [preset], "next_cursor": None})
+    api.on("GET", "/presets/shopify", {"format": {"type": "csv"}})
+    assert "product, variant" in shell.run("feeds", "presets").stdout
+    assert shell.json("feeds", "presets", "shopify") == {"format": {"type": "csv"}}
+
+
+def test_a_new_workspaces_key_is_shown_once_and_kept_nowhere_on_a_deployment(shell: Shell, api: FakeApi) -> None:
+    api.on("POST", "/workspaces", WORKSPACE, status=201)
+    result = shell.run("workspaces", "create", "Books")
+    assert result.exit_code == 0
+    assert "psk_new" in result.stdout
+    assert not shell.home.exists()
+
+
+def test_a_new_workspaces_key_is_kept_for_the_embedded_stack(
+    shell: Shell, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = StackState("https://api.test", "http://aws.test", "us-east-1", "psk_operator", 1, "productsync", {}, "d")
+    monkeypatch.setattr("productsync.settings.running_stack", lambda _root: stack)
+    api.on("POST", "/workspaces", WORKSPACE, status=201)
+    assert shell.json("workspaces", "create", "Books") == WORKSPACE
+    kept = shell.home / ".local" / "credentials.json"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert "psk_operator" not in kept.read_text()
+    connection = connect(Options(), {}, shell.home)
+    assert connection.api_key is not None
+    assert connection.api_key.value == "psk_new"
+
+
+def test_without_a_stack_or_an_endpoint_it_says_what_to_do(shell: Shell) -> None:
+    result = shell.run("credits", environment={"PRODUCTSYNC_ENDPOINT": ""})
+    assert result.exit_code == 1
+    assert "productsync up" in result.stderr
+    assert shell.run("stack").exit_code == 1
+    assert shell.json("down") == {"stopped": False}
+
+
+def test_without_a_key_it_says_what_to_do(shell: Shell, api: FakeApi) -> None:
+    result = shell.run("credits", environment={"PRODUCTSYNC_API_KEY": ""})
+    assert result.exit_code == 1
+    assert "productsync workspaces create NAME" in result.stderr
+    assert not api.requests
+
+
+@pytest.mark.parametrize(
+    "command", ["stack", "credits", "import", "runs", "operations", "records", "workspaces", "demo"]
+)
+def test_every_command_has_help_and_the_shared_options(shell: Shell, command: str) -> None:
+    result = shell.run(command, "--help", columns=120)
+    assert result.exit_code == 0
+    for option in ("--json", "--endpoint", "--api-key", "--operator-key"):
+        assert option in result.stdout
+
+
+def test_an_option_after_the_command_wins_over_one_before(shell: Shell, api: FakeApi) -> None:
+    api.on("GET", "/credits", make_credits())
+    shell.run("--api-key", "psk_before", "credits", "--api-key", "psk_after")
+    assert api.requests[0].headers["Authorization"] == "Bearer psk_after"
+    assert "psk" not in repr(session.Session(options=Options(api_key="psk_x")))
+
+
+def test_the_documentation_names_every_command(shell: Shell) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "cli.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^│ ([a-z-]+)  ", shell.run("--help", columns=120).stdout, flags=re.MULTILINE)
+    assert {"import", "demo", "up", "runs"} <= set(listed)
+    for command in listed:
+        assert f"`productsync {command}" in text, command
