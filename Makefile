@@ -4,7 +4,7 @@ PYTHON ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test check format bench build deploy lock clean
+.PHONY: help setup demo up down test check lint format bench build deploy lock clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -21,15 +21,19 @@ up: setup ## Start the embedded stack, and leave it running
 down: setup ## Stop the embedded stack
 	@$(BIN)/productsync down
 
-test: check ## Everything: the gate, then DynamoDB behaviour and end to end on an embedded stack
-	$(BIN)/pytest --ignore=tests/unit
+# One worker per processor, four at most: each has an embedded stack of its own. A file is one worker's, so that what
+# its tests share is made once.
+test: lint ## Everything: lint, types, templates, and all tests, with embedded stacks of their own
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-check: setup ## The fast gate: lint, types, templates, unit tests
+check: lint ## The fast gate: lint, types, templates, unit tests
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 tests/unit
+
+lint: setup ## Lint, types and the template alone
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cfn-lint
-	$(BIN)/pytest --numprocesses auto tests/unit
+	$(BIN)/cfn-lint template.yaml
 
 format: setup ## Mend what the gate's lint can mend
 	$(BIN)/ruff check --fix .
@@ -39,10 +43,10 @@ bench: setup ## Count requests and write units, and hold them against their boun
 	@$(BIN)/python -m tests.bench
 
 build: setup ## Make the artifacts that go to AWS, in build/
-	@$(BIN)/python -m productsync.stack.build
+	@$(BIN)/python -m productsync.stack build
 
-deploy: build ## Deploy to AWS with your credentials (STACK=name PARAMETERS='StarterCredits=100 Currency=USD')
-	@$(BIN)/python -m productsync.stack.deploy --stack '$(or $(STACK),productsync)' $(if $(PARAMETERS),--parameters $(PARAMETERS))
+deploy: setup ## Deploy to AWS with your credentials (STACK=name PARAMETERS='StarterCredits=100 Currency=USD')
+	@$(BIN)/python -m productsync.stack deploy --stack '$(or $(STACK),productsync)' $(if $(PARAMETERS),--parameters $(PARAMETERS))
 
 lock: setup ## Look for newer versions and write the lock files anew
 	requirements/lock.sh --upgrade

@@ -97,6 +97,12 @@ class Preset(TypedDict):
     entities: list[str]
 
 
+class PresetInFull(Preset):
+    """A preset and its definition, which could be sent for a feed."""
+
+    definition: dict[str, Any]
+
+
 class Feed(TypedDict):
     """A saved feed definition."""
 

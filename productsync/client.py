@@ -23,6 +23,7 @@ from productsync.answers import (
     Operation,
     Page,
     Preset,
+    PresetInFull,
     Record,
     Rejection,
     Run,
@@ -45,11 +46,15 @@ Body = TypeVar("Body")
 
 @dataclass(frozen=True)
 class Answer(Generic[Body]):
-    """An answer's JSON, and what its headers say of the credits: None where they are silent."""
+    """An answer's JSON, and what its headers say of the credits: None where they are silent.
+
+    A replayed answer was given before: nothing was charged for this call, and the operation is the earlier one.
+    """
 
     body: Body
     charged: int | None
     available: int | None
+    operation_id: str | None
     replayed: bool
 
 
@@ -118,9 +123,9 @@ class Client:
         """The feed definitions that come with the service. Free."""
         return cast("Answer[Page[Preset]]", self._get("presets"))
 
-    def preset(self, name: str) -> Answer[dict[str, Any]]:
+    def preset(self, name: str) -> Answer[PresetInFull]:
         """One preset, in full. Free."""
-        return self._get(f"presets/{_segment(name)}")
+        return cast("Answer[PresetInFull]", self._get(f"presets/{_segment(name)}"))
 
     def feeds(self, *, limit: int, cursor: str | None = None) -> Page[Feed]:
         """The saved feeds. Free."""
@@ -155,7 +160,8 @@ class Client:
         size = _size(file)
         if size > upload["max_bytes"]:
             raise UploadFailed(f"{file} is too large", f"{size:,} bytes, of {upload['max_bytes']:,} at most")
-        headers = {**upload["headers"], "Content-Length": str(size)}
+        headers = httpx.Headers(upload["headers"])
+        headers["Content-Length"] = str(size)
 
         def send() -> httpx.Response:
             content = _pieces(file, size, progress)
@@ -281,6 +287,7 @@ class Client:
             body=_parse(response),
             charged=_count(response, "X-Credits-Charged"),
             available=_count(response, "X-Credits-Available"),
+            operation_id=response.headers.get("X-Operation-Id"),
             replayed=response.headers.get("Idempotency-Replayed") == "true",
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from productsync.answers import Run
 from productsync.client import Client
-from productsync.failures import CommandFailure, ExitCode
+from productsync.failures import ApiProblem, CommandFailure, ExitCode
 from productsync.files import read_definition
 from productsync.output import Output, Stage, number
 
@@ -60,7 +60,11 @@ def start_import(client: Client, output: Output, feed_id: str, file: Path, *, dr
         client.upload(ticket, file, progress=stage.advance_to)
         stage.done(size_text(size))
     started = client.start_run(feed_id, ticket["upload_id"], dry_run=dry_run)
-    return Imported(started.body, started.charged or 0)
+    charged = started.charged or 0
+    if started.replayed and started.operation_id is not None:
+        # The answer to the first attempt was lost, but not what it cost.
+        charged = client.operation(started.operation_id).body["credits"]
+    return Imported(started.body, charged)
 
 
 def wait_for(client: Client, output: Output, run: Run, *, sleep: Sleep = time.sleep) -> Run:
@@ -88,7 +92,7 @@ def credits_to_go(client: Client, output: Output, run: Run) -> int | None:
         return None
     try:
         preview = client.start_run(run["feed_id"], run["upload_id"], dry_run=True).body
-    except CommandFailure:
+    except ApiProblem:
         return None
     preview = wait_for(client, output, preview)
     return preview["credits"] if preview["state"] == "finished" else None

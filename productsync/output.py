@@ -85,7 +85,7 @@ class Output:
             )
         for row in rows:
             table.add_row(*(_cell(cell) for cell in row))
-        self.out.print(table)
+        self._print(table)
 
     def facts(self, facts: Sequence[tuple[str, Cell]]) -> None:
         """Names and their values, one to a line; those without a value are left out."""
@@ -97,7 +97,18 @@ class Output:
         for name, value in facts:
             if value is not None:
                 table.add_row(name, _cell(value))
-        self.out.print(table)
+        self._print(table)
+
+    def _print(self, table: Table) -> None:
+        """Prints a table; where it is no terminal that shows it, without the blanks that fill its lines."""
+        if self.out.is_terminal:
+            self.out.print(table)
+            return
+        with self.out.capture() as captured:
+            self.out.print(table)
+        for line in captured.get().splitlines():
+            self.out.file.write(line.rstrip() + "\n")
+        self.out.file.flush()
 
     def failure(self, error: CommandFailure) -> None:
         """Says on standard error why the command failed: as problem details in JSON, or in words."""

@@ -111,7 +111,7 @@ def show_credits(output: Output, balance: Credits) -> None:
         ]
         for grant in balance["grants"]
     ]
-    output.table(columns, rows, empty="No open grants.")
+    output.table(columns, rows, empty="No grants.")
 
 
 def show_operations(output: Output, operations: Iterable[Operation]) -> None:

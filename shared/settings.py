@@ -32,7 +32,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """Raises KeyError for what is missing and ValueError for what does not parse: a function so set up must not start."""
+        """Raises KeyError for what is missing, ValueError for what does not parse: such a function must not start."""
         return cls(
             credit_table=environment["CREDIT_TABLE"],
             catalog_table=environment["CATALOG_TABLE"],

@@ -15,7 +15,7 @@ REPLAYED = {"Idempotency-Replayed": "true"}
 
 def as_json(view: BaseModel) -> str:
     """The text of an answer."""
-    return simplejson.dumps(view.model_dump(), use_decimal=True, separators=(",", ":"))
+    return simplejson.dumps(view.model_dump(), use_decimal=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def answer(

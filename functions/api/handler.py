@@ -35,32 +35,27 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return answer
 
 
-@app.exception_handler(problems.Refusal)
 def refused(error: problems.Refusal) -> Response[str]:
     """A route said no."""
     return _tell(error.problem)
 
 
-@app.exception_handler(RequestValidationError)
 def not_valid(error: RequestValidationError) -> Response[str]:
     """The request does not fit the route's models."""
     return _tell(problems.of_validation(error.errors()))
 
 
-@app.exception_handler(NotFoundError)
 def no_route(_error: NotFoundError) -> Response[str]:
     """API Gateway knows the path, and this function does not: they were deployed apart."""
     return _tell(problems.not_found("There is no such path, or no such method on it."))
 
 
-@app.exception_handler([StoreUnavailable, ClientError, BotoCoreError])
 def unavailable(error: Exception) -> Response[str]:
     """DynamoDB or S3 did not answer, or not in time."""
     logger.error("unavailable", exc_info=error)
     return _tell(problems.unavailable())
 
 
-@app.exception_handler(Exception)
 def failed(error: Exception) -> Response[str]:
     """A bug: logged in full, told in none of its words."""
     logger.error("failed", exc_info=error)
@@ -69,3 +64,10 @@ def failed(error: Exception) -> Response[str]:
 
 def _tell(problem: problems.Problem) -> Response[str]:
     return problems.render(problem, requests.request_id(app.current_event.raw_event))
+
+
+app.exception_handler(problems.Refusal)(refused)
+app.exception_handler(RequestValidationError)(not_valid)
+app.exception_handler(NotFoundError)(no_route)
+app.exception_handler([StoreUnavailable, ClientError, BotoCoreError])(unavailable)
+app.exception_handler(Exception)(failed)

@@ -17,6 +17,24 @@ from aws_lambda_powertools.event_handler import Response
 from shared.credits import OperationIdReused, OutOfCredits, Stale, UnknownWorkspace
 
 _CONTENT_TYPE = "application/problem+json"
+TITLES = {
+    "malformed-request": "Malformed request",
+    "out-of-credits": "Out of credits",
+    "forbidden": "Forbidden",
+    "not-found": "Not found",
+    "idempotency-key-reused": "Idempotency key reused",
+    "upload-missing": "Upload missing",
+    "run-is-over": "Run is over",
+    "run-is-not-paused": "Run is not paused",
+    "request-repeated": "Request repeated",
+    "stale": "Changed by somebody else",
+    "content-too-large": "Content too large",
+    "validation": "Validation failed",
+    "unavailable": "Temporarily unavailable",
+    "internal-error": "Internal error",
+}
+"""Every kind of problem, by the last part of its `type` (docs/api.md)."""
+
 _RETRY_AFTER_SECONDS = "2"
 
 
@@ -52,7 +70,7 @@ def render(problem: Problem, request_id: str) -> Response[str]:
     """The problem as a response."""
     body: dict[str, Any] = {
         "type": f"/problems/{problem.slug}",
-        "title": problem.status.phrase,
+        "title": TITLES[problem.slug],
         "status": problem.status.value,
         "detail": problem.detail,
         "request_id": request_id,

@@ -18,13 +18,14 @@ MAX_BODY_BYTES = 256 * 1024
 def admitted(event: Mapping[str, Any]) -> dict[str, Any]:
     """The event as the resolver reads it.
 
-    The path is spelled anew from the resource that API Gateway matched and the values it found, each one percent-encoded
-    segment: a record's key may hold anything, slashes too. Content types are not looked at, since every body is JSON.
+    The path is spelled anew from the resource that API Gateway matched and the values it found, each of them one
+    percent-encoded segment: a record's key may hold anything, slashes too. Content types are not looked at, since every
+    body is JSON.
     """
     path = event["resource"]
     for name, value in (event.get("pathParameters") or {}).items():
-        # API Gateway passes on what was sent, still encoded; others decode it. Keys that hold a literal `%41` aside, both
-        # read the same here.
+        # API Gateway passes on what was sent, still encoded; the embedded stack decodes it first. Both read the same
+        # here, but for keys that hold an escape, such as a literal `%41`.
         segment = quote(unquote(value), safe="")
         path = path.replace(f"{{{name}}}", segment).replace(f"{{{name}+}}", segment)
     return {

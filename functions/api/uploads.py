@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 from botocore.config import Config
@@ -38,7 +38,7 @@ class Uploads:
     def connected(cls, bucket: str) -> Uploads:
         """With the credentials and the endpoint of the environment."""
         # The name of a regional bucket is part of its host; behind an endpoint of its own there is no such host.
-        style = "path" if os.environ.get("AWS_ENDPOINT_URL") else "virtual"
+        style: Literal["path", "virtual"] = "path" if os.environ.get("AWS_ENDPOINT_URL") else "virtual"
         config = Config(
             signature_version="s3v4",
             s3={"addressing_style": style},

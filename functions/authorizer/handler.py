@@ -22,7 +22,8 @@ _SCHEME = "bearer"
 
 
 @cache
-def _store() -> tuple[DynamoDBClient, str]:
+def store() -> tuple[DynamoDBClient, str]:
+    """Where keys are kept: connected to once."""
     return dynamodb_client(), Settings.from_environment().work_table
 
 
@@ -31,7 +32,7 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     Gateway makes it a 401 (AWS documentation, "Output from an API Gateway Lambda authorizer").
     """
     token = bearer_token(event.get("headers") or {})
-    client, table = _store()
+    client, table = store()
     principal = authenticate(client, table, token) if token else None
     if principal is None:
         raise Exception("Unauthorized")  # noqa: TRY002 - API Gateway knows this text, whatever the class

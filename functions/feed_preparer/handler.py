@@ -30,6 +30,9 @@ TRIES = 4
 The queue's redrive policy must allow more than this (template.yaml).
 """
 
+STOP_BEFORE_TIMEOUT_MS = 120_000
+"""What is left of the function's time when it stops reading: enough to fold and to store what a large file left."""
+
 logger = Logger()
 metrics = Metrics()
 processor = BatchProcessor(EventType.SQS)
@@ -53,20 +56,27 @@ def sqs() -> SQSClient:
     return boto3.client("sqs")
 
 
-def prepare_one(record: SQSRecord) -> None:
+def prepare_one(record: SQSRecord, lambda_context: LambdaContext) -> None:
     """Prepares the run that the message names, or fails it after too many tries."""
     message = record.json_body
     workspace_id, run_id = message["workspace_id"], message["run_id"]
     logger.append_keys(workspace_id=workspace_id, run_id=run_id)
     with heartbeat(sqs(), settings().prepare_queue_url, record.receipt_handle):
         too_often = int(record.attributes.approximate_receive_count) > TRIES
-        run = (give_up if too_often else prepare_run)(room(), workspace_id, run_id)
+        if too_often:
+            run = give_up(room(), workspace_id, run_id)
+        else:
+            run = prepare_run(room(), workspace_id, run_id, lambda: out_of_time(lambda_context))
     if run is None:
         logger.warning("the message names a run that does not exist")
         return
     logger.info("prepared a run", extra={"state": run.state, "records": run.records, "rejected": run.rejected})
     if run.state is RunState.FAILED:
         metrics.add_metric("FailedRuns", MetricUnit.Count, 1)
+
+
+def out_of_time(context: LambdaContext) -> bool:
+    return context.get_remaining_time_in_millis() < STOP_BEFORE_TIMEOUT_MS
 
 
 @logger.inject_lambda_context(clear_state=True)

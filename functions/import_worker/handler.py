@@ -48,13 +48,13 @@ def workshop() -> Workshop:
     )
 
 
-def carry_out(record: SQSRecord, context: LambdaContext) -> None:
+def carry_out(record: SQSRecord, lambda_context: LambdaContext) -> None:
     """Works on the run that the message names until it is over, pauses, or must be handed over."""
     message = record.json_body
     hand_over_at = time.monotonic() + settings().import_leg_seconds
 
     def out_of_time() -> bool:
-        nearly_timed_out = context.get_remaining_time_in_millis() < HAND_OVER_BEFORE_TIMEOUT_MS
+        nearly_timed_out = lambda_context.get_remaining_time_in_millis() < HAND_OVER_BEFORE_TIMEOUT_MS
         return nearly_timed_out or time.monotonic() >= hand_over_at
 
     logger.append_keys(workspace_id=message["workspace_id"], run_id=message["run_id"])
@@ -70,7 +70,7 @@ def carry_out(record: SQSRecord, context: LambdaContext) -> None:
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     return process_partial_response(
         event=event,
-        record_handler=lambda record: carry_out(record, context),
+        record_handler=carry_out,
         processor=processor,
         context=context,
     )

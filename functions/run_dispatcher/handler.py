@@ -1,7 +1,7 @@
 """Sends a run whose doorbell rings to the queue that the doorbell names (design section 5).
 
-The table's stream calls this for runs that carry a doorbell only (template.yaml). The record's image says who must act, and
-nothing more: whoever takes the message reads the run as it is then. So a record that comes twice does no harm.
+The table's stream calls this for runs that carry a doorbell only (template.yaml). The record's image says who must
+act, and nothing more: whoever takes the message reads the run as it is then. So a record that comes twice does no harm.
 """
 
 from __future__ import annotations

@@ -56,11 +56,10 @@ def top_up(
         order["expires_at"] = expires_at
     if promotional:
         order["kind"] = "promotional"
+    if currency is not None:
+        order["currency"] = currency
     with session.client() as client:
-        if workspace_id is None or currency is None:
-            balance = client.credits().body
-            workspace_id, currency = workspace_id or balance["workspace_id"], currency or balance["currency"]
-        answer = client.top_up(workspace_id, {**order, "currency": currency})
+        answer = client.top_up(workspace_id or client.credits().body["workspace_id"], order)
     grant = answer.body
     if session.as_json:
         session.output.answer(grant)

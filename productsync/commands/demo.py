@@ -1,6 +1,8 @@
 """`productsync demo`."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -32,10 +34,19 @@ def demo(
         raise NoDefinition("A file and how to read it go together", "give both --feed and --preset, or neither")
     from productsync.demo import run_demo  # noqa: PLC0415  it loads the stack, which no other command needs
 
-    # What asks this process to end must not leave the stack behind: the way out is the same as of Ctrl-C.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
-    run_demo(session.output, feed, preset)
+    with _orderly_end():
+        run_demo(session.output, feed, preset)
+
+
+@contextmanager
+def _orderly_end() -> Iterator[None]:
+    """Whatever asks this process to end, it leaves as it does at Ctrl-C, so that the stack is not left behind."""
+    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -110,11 +110,12 @@ def presets(
     """The definitions that come with the service, one for each kind of shop. Free."""
     with session.client() as client:
         if name is not None:
-            definition = client.preset(name).body
+            preset = client.preset(name).body
             if session.as_json:
-                session.output.answer(definition)
+                session.output.answer(preset)
             else:
-                session.output.definition(definition)
+                session.output.line(preset["description"])
+                session.output.definition(preset["definition"])
             return
         page = client.presets().body
     if session.as_json:

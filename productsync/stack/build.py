@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from productsync.failures import StackFailure
-from productsync.settings import home
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,16 +110,3 @@ def _write_zip(destination: Path, files: Iterable[tuple[str, Path]]) -> Artifact
         )
     partial.replace(destination)
     return Artifact(destination, hashlib.sha256(destination.read_bytes()).hexdigest())
-
-
-def main() -> None:
-    """Builds both artifacts into build/, and says how large they are."""
-    root = home()
-    for artifact in (build_code(root, root / "build"), build_dependencies(root, root / "build")):
-        size = artifact.path.stat().st_size / 1024 / 1024
-        name = artifact.path.relative_to(root)
-        sys.stdout.write(f"{name}  {size:.1f} MB of {MAX_ARTIFACT_BYTES / 1024 / 1024:.0f}  {artifact.digest[:12]}\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -6,20 +6,14 @@ without changes is dropped.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from productsync.failures import CommandFailure, StackFailure
-from productsync.settings import home
-from productsync.stack.aws import Aws
-from productsync.stack.build import build_code, build_dependencies
-from productsync.stack.operator_key import create_operator_key
+from productsync.failures import StackFailure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import ParameterTypeDef
     from mypy_boto3_s3 import S3Client
 
+    from productsync.stack.aws import Aws
     from productsync.stack.build import Artifact
 
 WAIT_SECONDS = 1800.0
@@ -59,12 +54,13 @@ def deploy(
 ) -> Deployment:
     """Creates the stack or updates it, and waits until that is done.
 
-    `dependencies` is None where the functions find them installed (the embedded stack). Parameters that are not given keep
-    the value that the stack has, or else the template's default. Raises StackFailure with the resources that failed and why.
+    `dependencies` is None where the functions find them installed (the embedded stack). Parameters that are not given
+    keep the value that the stack has, or else the template's default. Raises StackFailure with the resources that
+    failed and why.
     """
     cloudformation, s3 = aws.cloudformation(), aws.s3()
-    template = (root / "template.yaml").read_bytes()
     bucket = _artifact_bucket(aws, s3)
+    template_url = _upload_template(s3, bucket, (root / "template.yaml").read_bytes())
     given = {
         **parameters,
         "CodeBucket": bucket,
@@ -73,15 +69,20 @@ def deploy(
     }
     existing = _existing_parameters(cloudformation, stack_name)
     change_set = f"deploy-{int(time.time() * 1000)}"
-    cloudformation.create_change_set(
-        StackName=stack_name,
-        ChangeSetName=change_set,
-        ChangeSetType="CREATE" if existing is None else "UPDATE",
-        TemplateURL=_upload_template(s3, bucket, template),
-        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
-        Parameters=_parameters(cloudformation, template, given, existing or {}),
-        Tags=[{"Key": key, "Value": value} for key, value in TAGS.items()],
-    )
+    try:
+        cloudformation.create_change_set(
+            StackName=stack_name,
+            ChangeSetName=change_set,
+            ChangeSetType="CREATE" if existing is None else "UPDATE",
+            TemplateURL=template_url,
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            Parameters=_parameters(cloudformation, template_url, given, existing or {}),
+            Tags=[{"Key": key, "Value": value} for key, value in TAGS.items()],
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ValidationError":
+            raise
+        raise StackFailure(f"CloudFormation refuses the template for {stack_name}", str(error)) from error
     changed = _wait_for_change_set(cloudformation, stack_name, change_set, poll_seconds)
     if changed:
         cloudformation.execute_change_set(StackName=stack_name, ChangeSetName=change_set)
@@ -157,20 +158,21 @@ def _existing_parameters(cloudformation: CloudFormationClient, stack_name: str) 
         cloudformation.get_waiter("stack_delete_complete").wait(StackName=stack_name)
         return None
     if status.endswith("_IN_PROGRESS"):
-        raise StackFailure(f"The stack {stack_name} is busy", f"it is in the state {status}; try again when that is over")
+        raise StackFailure(
+            f"The stack {stack_name} is busy", f"it is in the state {status}; try again when that is over"
+        )
     return {one["ParameterKey"]: one.get("ParameterValue", "") for one in stack.get("Parameters", [])}
 
 
 def _parameters(
-    cloudformation: CloudFormationClient, template: bytes, given: Mapping[str, str], existing: Mapping[str, str]
+    cloudformation: CloudFormationClient, template_url: str, given: Mapping[str, str], existing: Mapping[str, str]
 ) -> list[ParameterTypeDef]:
-    declared = [
-        one["ParameterKey"]
-        for one in cloudformation.validate_template(TemplateBody=template.decode())["Parameters"]
-    ]
+    declared = [one["ParameterKey"] for one in cloudformation.validate_template(TemplateURL=template_url)["Parameters"]]
     unknown = sorted(set(given) - set(declared))
     if unknown:
-        raise StackFailure(f"The template has no parameter {', '.join(unknown)}", f"it has {', '.join(sorted(declared))}")
+        raise StackFailure(
+            f"The template has no parameter {', '.join(unknown)}", f"it has {', '.join(sorted(declared))}"
+        )
     values: list[ParameterTypeDef] = []
     for name in declared:
         if name in given:
@@ -229,57 +231,3 @@ def _failures(cloudformation: CloudFormationClient, stack_name: str) -> str:
 def _outputs(cloudformation: CloudFormationClient, stack_name: str) -> dict[str, str]:
     stack = cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
     return {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])}
-
-
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make deploy", description="Deploys ProductSync to AWS with your credentials.")
-    parser.add_argument("--stack", default="productsync", help="the name of the CloudFormation stack")
-    parser.add_argument(
-        "--parameters", nargs="*", default=[], metavar="NAME=VALUE", help="parameters of template.yaml, such as Currency=USD"
-    )
-    parser.add_argument("--operator-key", action="store_true", help="make another operator key, also for a stack that exists")
-    given = parser.parse_args(arguments)
-    if malformed := [one for one in given.parameters if "=" not in one]:
-        parser.error(f"{malformed[0]!r} is not NAME=VALUE")
-    return given
-
-
-def _deploy_to_aws(given: argparse.Namespace) -> None:
-    aws, root = Aws.of_caller(), home()
-    if not aws.region:
-        raise StackFailure("No region is set", hint="Set AWS_REGION, or a region in your AWS profile.")
-    say = sys.stdout.write
-    deployment = deploy(
-        aws,
-        root,
-        given.stack,
-        code=build_code(root, root / "build"),
-        dependencies=build_dependencies(root, root / "build"),
-        parameters=dict(one.split("=", 1) for one in given.parameters),
-    )
-    say(f"{given.stack} is {'deployed' if deployment.changed else 'as it was'}.\n")
-    say(f"endpoint      {deployment.outputs['ApiEndpoint']}\n")
-    if deployment.created or given.operator_key:
-        # Shown here and nowhere else: what is stored is its digest.
-        say(f"operator key  {create_operator_key(aws.dynamodb(), deployment.outputs['WorkTable'])}\n")
-        say("Keep the operator key: it is shown this once.\n")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Deploys to AWS, and says where the API answers. Returns the exit code."""
-    try:
-        _deploy_to_aws(_parse(arguments))
-    except CommandFailure as failure:
-        sys.stderr.write(f"{failure}\n")
-        if failure.hint:
-            sys.stderr.write(f"{failure.hint}\n")
-        return failure.exit_code
-    except (BotoCoreError, ClientError) as error:
-        # AWS itself said no: credentials, permissions, limits. Its own words say it best.
-        sys.stderr.write(f"AWS: {error}\n")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from samtranslator.yaml_helper import yaml_parse
 
-from productsync.failures import StackFailure
 from productsync.settings import home
 from productsync.stack import process as processes
 from productsync.stack.aws import Aws
@@ -27,6 +26,8 @@ STACK_NAME = "productsync"
 PREFERRED_PORT = 4566
 """Where tools for an embedded AWS look for one; `up` takes it when it is free."""
 POLL_SECONDS = 0.05
+PARAMETERS = {"RequireTls": "false"}
+"""What the embedded stack has otherwise than the template's defaults."""
 
 
 class EmbeddedStack:
@@ -49,17 +50,17 @@ class EmbeddedStack:
         directory: Path,
         *,
         root: Path | None = None,
-        port: int | None = None,
+        preferred_port: int = 0,
         parameters: Mapping[str, str] | None = None,
         outlives_starter: bool = False,
     ) -> Self:
-        """Starts the embedded AWS, deploys the template of the checkout at `root` (this one) into it, makes an operator key.
+        """Starts the embedded AWS, deploys the checkout at `root` (this one) into it, and makes an operator key.
 
-        `directory` holds everything it writes. `parameters` are the template's. It ends with the process that called this,
-        however that ends, unless `outlives_starter`. Raises AlreadyRunning when a stack runs in `directory`, and
+        `directory` holds everything it writes. `parameters` are the template's. It ends with the process that called
+        this, however that ends, unless `outlives_starter`. Raises AlreadyRunning when a stack runs in `directory`, and
         StackFailure when it cannot start or be deployed; nothing is left running then.
         """
-        process, url = processes.start(directory, port=port, outlives_starter=outlives_starter)
+        process, url = processes.start(directory, preferred_port=preferred_port, outlives_starter=outlives_starter)
         try:
             state = _deploy(directory, process.pid, url, root or home(), parameters or {})
         except BaseException:
@@ -135,8 +136,8 @@ def up(directory: Path, root: Path | None = None) -> tuple[EmbeddedStack, bool]:
         return stack, False
     if stack is not None:
         stack.stop()
-    port = processes.free_port(PREFERRED_PORT)
-    return EmbeddedStack.start(directory, root=root, port=port, outlives_starter=True), True
+    stack = EmbeddedStack.start(directory, root=root, preferred_port=PREFERRED_PORT, outlives_starter=True)
+    return stack, True
 
 
 def down(directory: Path) -> bool:
@@ -165,7 +166,13 @@ def _deploy(
     if before is not None and before.deployed == digest:
         return before
     deployment = deploy(
-        aws, root, STACK_NAME, code=code, dependencies=None, parameters=parameters, poll_seconds=POLL_SECONDS
+        aws,
+        root,
+        STACK_NAME,
+        code=code,
+        dependencies=None,
+        parameters={**PARAMETERS, **parameters},
+        poll_seconds=POLL_SECONDS,
     )
     outputs = deployment.outputs
     _put_gateway_responses(aws, outputs["ApiId"], yaml_parse(template))

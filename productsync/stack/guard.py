@@ -1,7 +1,7 @@
 """Runs the embedded AWS in this process, and ends it when the one who started it is gone.
 
-The starter holds the other end of this process's standard input. When the starter ends, however it ends, the input ends, and
-so do the embedded AWS and its functions: a killed test run or demonstration leaves nothing behind.
+The starter holds the other end of this process's standard input. When the starter ends, however it ends, the input
+ends, and so do the embedded AWS and its functions: a killed test run or demonstration leaves nothing behind.
 """
 
 import os

@@ -1,7 +1,7 @@
 """The process of the embedded AWS: starting it, knowing whether it lives, ending it.
 
-A process id alone does not tell whether the process behind it is still the one that was started. So the process is given a
-lock that it holds for as long as it lives: the lock is free exactly when it is gone. Its id is written into the lock.
+A process id alone does not tell whether the process behind it is still the one that was started. So the process is
+given a lock that it holds for as long as it lives: the lock is free exactly when it is gone. Its id is written into it.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ ATTEMPTS = 3
 """A port that was free may be taken a moment later by somebody else; then another one is tried."""
 
 
+_children: dict[int, subprocess.Popen[bytes]] = {}
+"""What this very process has started, by process id: only a parent can see a child off."""
+
+
 class AlreadyRunning(StackFailure):
     """Another embedded stack runs in this directory, or is just being started there."""
 
@@ -42,10 +46,10 @@ class AlreadyRunning(StackFailure):
 class AwsProcess:
     """The embedded AWS that was started in a directory: its log, its files and its lock lie there."""
 
-    def __init__(self, directory: Path, pid: int, child: subprocess.Popen[bytes] | None = None) -> None:
+    def __init__(self, directory: Path, pid: int) -> None:
         self.directory = directory
         self.pid = pid
-        self._child = child
+        self._child = _children.get(pid)
 
     @staticmethod
     def find(directory: Path) -> AwsProcess | None:
@@ -78,8 +82,10 @@ class AwsProcess:
         self._wait_for_end()
         if not self.has_ended():
             raise StackFailure("The embedded stack does not stop", f"process {self.pid} is still there")
-        if self._child is not None and self._child.stdin is not None:
-            self._child.stdin.close()
+        if self._child is not None:
+            if self._child.stdin is not None:
+                self._child.stdin.close()
+            _children.pop(self.pid, None)
         shutil.rmtree(work_directory(self.directory), ignore_errors=True)
 
     def _wait_for_end(self) -> None:
@@ -88,8 +94,8 @@ class AwsProcess:
             time.sleep(0.02)
 
 
-def start(directory: Path, *, port: int | None = None, outlives_starter: bool = False) -> tuple[AwsProcess, str]:
-    """Starts the embedded AWS on loopback, on `port` or on any that is free. Returns it and its URL when it answers.
+def start(directory: Path, *, preferred_port: int = 0, outlives_starter: bool = False) -> tuple[AwsProcess, str]:
+    """Starts the embedded AWS on a free port of loopback. Returns it and its URL when it answers.
 
     Raises AlreadyRunning, or StackFailure with the end of its log.
     """
@@ -103,7 +109,7 @@ def start(directory: Path, *, port: int | None = None, outlives_starter: bool = 
                 f"An embedded stack already runs in {directory}", hint="`productsync down` stops it."
             ) from error
         for _ in range(ATTEMPTS):
-            chosen = port or free_port()
+            chosen = _free_port(preferred_port)
             process = _launch(directory, chosen, lock, outlives_starter=outlives_starter)
             if _comes_up(process, _url(chosen)):
                 return process, _url(chosen)
@@ -138,17 +144,6 @@ def is_running(directory: Path) -> bool:
     finally:
         os.close(lock)
     return False
-
-
-def free_port(preferred: int = 0) -> int:
-    """A port of loopback that nobody listens on: the preferred one, if that is so."""
-    for port in (preferred, 0):
-        with socket.socket() as probe, suppress(OSError):
-            # As a server would: a port whose last connections are still winding down is free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((HOST, port))
-            return int(probe.getsockname()[1])
-    raise StackFailure("No port is free on loopback")
 
 
 def log_file(directory: Path) -> Path:
@@ -187,7 +182,19 @@ def _launch(directory: Path, port: int, lock: int, *, outlives_starter: bool) ->
         )
     os.truncate(lock, 0)
     os.pwrite(lock, str(child.pid).encode("ascii"), 0)
-    return AwsProcess(directory, child.pid, child)
+    _children[child.pid] = child
+    return AwsProcess(directory, child.pid)
+
+
+def _free_port(preferred: int) -> int:
+    """A port of loopback that nobody listens on: the preferred one, if that is so."""
+    for port in (preferred, 0):
+        with socket.socket() as probe, suppress(OSError):
+            # As a server would: a port whose last connections are still winding down is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((HOST, port))
+            return int(probe.getsockname()[1])
+    raise StackFailure("No port is free on loopback")
 
 
 def _environment(work: Path, port: int) -> dict[str, str]:
@@ -209,6 +216,8 @@ def _environment(work: Path, port: int) -> dict[str, str]:
         "SERVICES": SERVICES,
         "MINISTACK_REGION": REGION,
         "LOG_LEVEL": "WARNING",
+        # Functions may do what their roles allow, and nothing else, as on AWS.
+        "AUTH": "true",
         # Nothing is kept: a stack that starts is empty.
         "PERSIST_STATE": "0",
         "STATE_DIR": str(work / "state"),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shared import keys
-from shared.catalog.records import Record, record_item, to_record
+from shared.catalog.records import Record, record_item, record_size, to_record
 from shared.credits.plan import Write
 from shared.dynamo.transactions import Backoff, StoreUnavailable
 from shared.dynamo.values import to_item
@@ -15,6 +15,9 @@ from shared.keys import RECORD_SHARDS
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+PAGE_BYTES = 2 * 1024 * 1024
+"""Enough of one page of a listing: a Lambda function answers with 6 MB at most, and records may have 400 KB each."""
 
 READ_BATCH = 100
 """Records that one request reads at most (AWS documentation, "BatchGetItem")."""
@@ -78,22 +81,23 @@ class CatalogStore:
         raise StoreUnavailable(f"{len(pending)} records of {workspace_id} stayed unread")
 
     def page(self, workspace_id: str, entity: str, limit: int, cursor: str | None = None) -> RecordPage:
-        """Up to `limit` records, shard by shard, from the cursor of the page before. Raises ValueError when it is
-        none.
+        """Up to `limit` records, and not many more than `PAGE_BYTES` of them, shard by shard, from the cursor of the
+        page before. Raises ValueError when it is none.
         """
         shard, after = _position(cursor)
         found: list[Record] = []
+        size = 0
         while shard < RECORD_SHARDS:
-            records = self._shard(workspace_id, entity, shard, after, limit - len(found) + 1)
-            room = limit - len(found)
-            found += records[:room]
-            if len(records) > room:
-                last = found[-1] if room else None
-                return RecordPage(tuple(found), f"{shard:02d}:{last.key if last else after}")
+            for record in self._shard(workspace_id, entity, shard, after, limit - len(found) + 1):
+                if len(found) == limit or size > PAGE_BYTES:
+                    return RecordPage(tuple(found), f"{shard:02d}:{after}")
+                found.append(record)
+                size += record_size(record)
+                after = record.key
             shard, after = shard + 1, ""
         return RecordPage(tuple(found), None)
 
-    def _shard(self, workspace_id: str, entity: str, shard: int, after: str, limit: int) -> list[Record]:
+    def _shard(self, workspace_id: str, entity: str, shard: int, after: str, limit: int) -> Iterator[Record]:
         """At most `limit` records of a shard that come after the key `after`, in as many queries of 1 MB as it
         takes.
         """
@@ -104,8 +108,10 @@ class CatalogStore:
             "ExpressionAttributeValues": to_item({":pk": partition, ":after": after} if after else {":pk": partition}),
             "ConsistentRead": True,
         }
-        pages = self._client.get_paginator("query").paginate(**request, PaginationConfig={"MaxItems": limit})
-        return [to_record(item) for page in pages for item in page["Items"]]
+        pages = self._client.get_paginator("query").paginate(
+            **request, PaginationConfig={"MaxItems": limit, "PageSize": limit}
+        )
+        return (to_record(item) for page in pages for item in page["Items"])
 
 
 def _position(cursor: str | None) -> tuple[int, str]:

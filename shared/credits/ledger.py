@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from datetime import datetime
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from shared import keys
@@ -29,7 +30,14 @@ from shared.credits.plan import (
     UnknownWorkspace,
     Write,
 )
-from shared.dynamo.transactions import MAX_TRANSACTION_ITEMS, Backoff, Refused, StoreUnavailable, transact_write
+from shared.dynamo.transactions import (
+    MAX_TRANSACTION_ITEMS,
+    Backoff,
+    Refused,
+    StoreUnavailable,
+    transact_get,
+    transact_write,
+)
 from shared.dynamo.values import from_item, to_item
 from shared.ids import fingerprint, operation_id
 from shared.keys import Item
@@ -82,6 +90,7 @@ class Ledger:
         self._clock = clock
         self._backoff = backoff or Backoff()
         self._views: OrderedDict[str, Balance] = OrderedDict()
+        self._views_lock = Lock()
 
     def commit(self, plan: Plan) -> Outcome:
         """Charges and writes what `plan` says, once, or says why not (see `shared.credits.plan`).
@@ -111,6 +120,14 @@ class Ledger:
             # The account as it stood when it refused, after the entry was seen to be new: no view could be fresher.
             balance = outcome
         raise StoreUnavailable(f"the balance of {plan.workspace_id} changed under {_MAX_DRAWS} attempts to draw on it")
+
+    def told(self, call: ClientCall) -> Replayed | OperationIdReused | None:
+        """What a retry of a client's call is answered; None when its key was not used before.
+
+        A look ahead, for checks that only a new call has to pass. `commit` decides.
+        """
+        answer = self._client.get_item(TableName=self._table, Key=call.key.attributes(), ConsistentRead=True)
+        return _replay_of_call(call, answer["Item"]) if "Item" in answer else None
 
     def balance(self, workspace_id: str) -> Balance | None:
         """The balance as it is now, read consistently; None when there is no such account."""
@@ -144,7 +161,8 @@ class Ledger:
                 writes.append(put_operation(self._table, _settlement(grant, settled)))
             refused = transact_write(self._client, [write.request for write in writes], self._backoff)
             if refused is None:
-                self._views.pop(grant.workspace_id, None)
+                with self._views_lock:
+                    self._views.pop(grant.workspace_id, None)
                 return Granted(grant, settled)
             known, changed, *_ = refused.reasons
             if known is not None and known.item is not None:
@@ -196,10 +214,7 @@ class Ledger:
         wanted = [keys.balance(plan.workspace_id), keys.operation(plan.workspace_id, plan.operation_id)]
         if plan.call is not None:
             wanted.append(plan.call.key)
-        answer = self._client.transact_get_items(
-            TransactItems=[{"Get": {"TableName": self._table, "Key": key.attributes()}} for key in wanted]
-        )
-        balance, entry, *call = (response.get("Item") for response in answer["Responses"])
+        balance, entry, *call = transact_get(self._client, self._table, wanted, self._backoff)
         if plan.call is not None and call[0]:
             return _replay_of_call(plan.call, call[0])
         if entry:
@@ -207,10 +222,11 @@ class Ledger:
         return self._remember(account.to_balance(balance)) if balance else UnknownWorkspace(plan.workspace_id)
 
     def _remember(self, balance: Balance) -> Balance:
-        self._views[balance.workspace_id] = balance
-        self._views.move_to_end(balance.workspace_id)
-        if len(self._views) > _REMEMBERED_BALANCES:
-            self._views.popitem(last=False)
+        with self._views_lock:
+            self._views[balance.workspace_id] = balance
+            self._views.move_to_end(balance.workspace_id)
+            if len(self._views) > _REMEMBERED_BALANCES:
+                self._views.popitem(last=False)
         return balance
 
 

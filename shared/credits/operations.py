@@ -129,7 +129,8 @@ class OperationLog:
                     return OperationPage(tuple(found), found[-1].operation_id)
                 found.append(operation)
             day, below = day - timedelta(days=1), None
-        return OperationPage(tuple(found), f"day:{day:%Y-%m-%d}")
+        more = day.date() >= wanted.since.date()
+        return OperationPage(tuple(found), f"day:{day:%Y-%m-%d}" if more else None)
 
     def all(self, workspace_id: str, wanted: OperationFilter) -> Iterator[Operation]:
         """Every operation that fits, newest first."""

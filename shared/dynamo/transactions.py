@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
-from shared.keys import Item
+from shared.keys import Item, Key
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -24,7 +24,13 @@ MAX_TRANSACTION_ITEMS = 100
 MAX_TRANSACTION_BYTES = 4 * 1024 * 1024
 
 _TRANSIENT_REASONS = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
-_TRANSIENT_ERRORS = {"TransactionInProgressException", "TransactionConflictException", "ThrottlingException"}
+_TRANSIENT_ERRORS = {
+    "TransactionInProgressException",
+    "TransactionConflictException",
+    "ThrottlingException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+}
 
 
 class StoreUnavailable(Exception):
@@ -79,6 +85,23 @@ def transact_write(client: DynamoDBClient, items: Sequence[Any], backoff: Backof
         else:
             return None
     raise StoreUnavailable(f"a transaction of {len(items)} items met conflicts {backoff.attempts} times")
+
+
+def transact_get(client: DynamoDBClient, table: str, keys: Sequence[Key], backoff: Backoff) -> list[Item | None]:
+    """The items under `keys` as they stand together at one moment, None where there is none. Conflicts with writes and
+    raises as `transact_write` does.
+    """
+    gets: Any = [{"Get": {"TableName": table, "Key": key.attributes()}} for key in keys]
+    for attempt in range(backoff.attempts):
+        try:
+            answer = client.transact_get_items(TransactItems=gets)
+        except ClientError as error:
+            # A read has no conditions that could be refused: it is worth another try, or this raises.
+            _decision(error)
+            backoff.wait(attempt)
+        else:
+            return [response.get("Item") for response in answer["Responses"]]
+    raise StoreUnavailable(f"a read of {len(keys)} items met conflicts {backoff.attempts} times")
 
 
 def _decision(error: ClientError) -> Refused | None:

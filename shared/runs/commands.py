@@ -57,6 +57,15 @@ class Started:
 StartOutcome = Started | Replayed | OperationIdReused | OutOfCredits | UnknownWorkspace
 
 
+def replayed_start(wish: StartRun, ledger: Ledger) -> Replayed | OperationIdReused | None:
+    """What a wish that was granted before is answered; None for a new one, or one without an idempotency key.
+
+    A retry is answered whatever has become of its upload since (design section 9).
+    """
+    call = _client_call(wish, "")
+    return None if call is None else ledger.told(call)
+
+
 def start_run(
     wish: StartRun,
     *,
@@ -96,11 +105,6 @@ def start_run(
 def _plan(wish: StartRun, run: Run, runs_table: str, prices: PriceList, answer: str) -> Plan:
     is_free = wish.dry_run or wish.channel is Channel.PERSON
     actions = {} if is_free else {Action.API_CALL: 1}
-    asked = fingerprint("start run", wish.feed_id, wish.upload_id, str(wish.dry_run))
-    call = None
-    if wish.idempotency_key is not None:
-        key = keys.call(wish.workspace_id, f"POST /feeds/{wish.feed_id}/runs", wish.idempotency_key)
-        call = ClientCall(key, asked, answer)
     return Plan(
         operation_id=operation_id(run.created_at, wish.workspace_id, "request", wish.request_id),
         workspace_id=wish.workspace_id,
@@ -108,14 +112,25 @@ def _plan(wish: StartRun, run: Run, runs_table: str, prices: PriceList, answer: 
         channel=wish.channel,
         at=run.created_at,
         credits=prices.cost(actions),
-        fingerprint=asked,
+        fingerprint=_asked(wish),
         actions=actions,
         # Not the run's own operation: a run costs the same whoever starts it, and its operations add up to its records.
         job_id=wish.feed_id,
         description=f"{'dry run' if wish.dry_run else 'start'} of {run.run_id}",
-        call=call,
+        call=_client_call(wish, answer),
         writes=(put_new_run(runs_table, run),),
     )
+
+
+def _client_call(wish: StartRun, answer: str) -> ClientCall | None:
+    if wish.idempotency_key is None:
+        return None
+    key = keys.call(wish.workspace_id, f"POST /feeds/{wish.feed_id}/runs", wish.idempotency_key)
+    return ClientCall(key, _asked(wish), answer)
+
+
+def _asked(wish: StartRun) -> str:
+    return fingerprint("start run", wish.feed_id, wish.upload_id, str(wish.dry_run))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 
 from shared.catalog import Record, differs, merged, put_record, record_size
 from shared.credits import MAX_WRITES, Action, Channel, OperationKind, Plan, PriceList, Write
@@ -21,6 +22,10 @@ from shared.runs.model import Counts, Run, RunState
 
 _STEP_BYTES = MAX_TRANSACTION_BYTES - 64 * 1024
 """Bytes of records in one transaction: what is left beside the entry, the balance, the cursor and the keys."""
+
+
+MAX_STEP_RECORDS = 1_000
+"""Records that one step takes, changed or not: those that wait for a step are held in memory."""
 
 
 class Change(StrEnum):
@@ -86,18 +91,20 @@ class Examiner:
 def step_length(examined: Sequence[Examined], prices: PriceList, budget: int | None = None) -> int:
     """How many of the records the next step takes: what fits one transaction, and what `budget` credits pay for."""
     writes = size = cost = 0
-    for length, each in enumerate(examined):
+    for length, each in enumerate(islice(examined, MAX_STEP_RECORDS)):
         writes += each.is_write
         size += each.size
         cost += each.cost(prices)
         if writes > MAX_WRITES or size > _STEP_BYTES or (budget is not None and cost > budget):
             return length
-    return len(examined)
+    return min(len(examined), MAX_STEP_RECORDS)
 
 
 def is_full(examined: Sequence[Examined], prices: PriceList) -> bool:
     """Whether there are records enough for a step that no further record could join."""
-    return step_length(examined, prices) < len(examined) or sum(each.is_write for each in examined) == MAX_WRITES
+    length = step_length(examined, prices)
+    is_bounded = length < len(examined) or length == MAX_STEP_RECORDS
+    return is_bounded or sum(each.is_write for each in examined) == MAX_WRITES
 
 
 def after_step(run: Run, step: Sequence[Examined], prices: PriceList, now: datetime) -> Run:

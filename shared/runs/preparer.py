@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 from shared.feeds import FeedDefinition, FeedUnreadable, PreparedFeed, prepare, resolve
@@ -11,6 +13,9 @@ from shared.runs.artifacts import Manifest, RunArtifacts
 from shared.runs.model import Counts, Failure, Run, RunState
 from shared.runs.store import Doorbell, RunStore
 from shared.times import Clock, utc_now
+
+_SHOW_PROGRESS_EVERY = timedelta(seconds=10)
+"""How often a run whose file takes long to read writes how far it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +28,10 @@ class PrepareRoom:
     workdir: Path | None = None
 
 
-def prepare_run(room: PrepareRoom, workspace_id: str, run_id: str) -> Run | None:
-    """Prepares a run, or fails it with a reason when its file cannot be read as a whole.
+def prepare_run(
+    room: PrepareRoom, workspace_id: str, run_id: str, out_of_time: Callable[[], bool] = lambda: False
+) -> Run | None:
+    """Prepares a run, or fails it with a reason when its file cannot be read as a whole, or not before `out_of_time`.
 
     Returns the run as it stands afterwards, None when there is none. Preparing twice does no harm: the same files are
     written again, and the run moves on once. Raises botocore's errors.
@@ -33,7 +40,7 @@ def prepare_run(room: PrepareRoom, workspace_id: str, run_id: str) -> Run | None
     if run is None or run.state is not RunState.PREPARING:
         return run
     try:
-        after = _prepared(room, run)
+        after = _prepared(room, run, out_of_time)
     except FeedUnreadable as problem:
         after = fail_run(run, Failure(problem.code, problem.detail, problem.row, problem.column), room)
     doorbell = None if after.state.is_over else Doorbell.IMPORT
@@ -59,16 +66,16 @@ def fail_run(run: Run, failure: Failure, room: PrepareRoom) -> Run:
     return replace(run, state=RunState.FAILED, failure=failure, finished_at=now, updated_at=now)
 
 
-def _prepared(room: PrepareRoom, run: Run) -> Run:
+def _prepared(room: PrepareRoom, run: Run, out_of_time: Callable[[], bool]) -> Run:
     """The run with its records prepared. Raises FeedUnreadable."""
-    definition = resolve(FeedDefinition.model_validate_json(room.artifacts.definition(run)))
+    definition = FeedDefinition.model_validate_json(room.artifacts.definition(run))
     with tempfile.TemporaryDirectory(dir=room.workdir) as folder:
         workdir = Path(folder)
         source = workdir / "upload"
         if not room.artifacts.download_upload(run, source):
             raise FeedUnreadable("upload_missing", "the uploaded file is no longer there; upload it again")
-        feed = prepare(source, definition, workdir)
-        manifest = Manifest(feed.mapped, definition.skip_unchanged)
+        feed = prepare(source, definition, workdir, progress=_progress(room, run, out_of_time))
+        manifest = Manifest(feed.mapped, resolve(definition).skip_unchanged)
         room.artifacts.put_prepared(run, feed.records_path, feed.rejections_path, manifest)
     now = room.clock()
     return replace(
@@ -82,6 +89,26 @@ def _prepared(room: PrepareRoom, run: Run) -> Run:
         updated_at=now,
         step_at=now,
     )
+
+
+def _progress(room: PrepareRoom, run: Run, out_of_time: Callable[[], bool]) -> Callable[[int], None]:
+    """What preparing calls now and then: it shows how far it is, and stops a file that takes too long."""
+    shown_at = run.updated_at
+
+    def progress(rows_read: int) -> None:
+        nonlocal shown_at
+        if out_of_time():
+            detail = (
+                f"{rows_read:,} rows were read in the time that preparing a file may take, and there are more; "
+                "split the file and import its parts"
+            )
+            raise FeedUnreadable("too_many_rows", detail)
+        now = room.clock()
+        if now - shown_at >= _SHOW_PROGRESS_EVERY:
+            room.runs.move(run, replace(run, rows_read=rows_read, updated_at=now))
+            shown_at = now
+
+    return progress
 
 
 def _counts(feed: PreparedFeed) -> dict[str, Counts]:

@@ -14,10 +14,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from shared import keys
 from shared.credits import Channel, Write
+from shared.dynamo.transactions import Backoff, transact_write
 from shared.dynamo.values import from_item, to_item
 from shared.ids import time_of
 from shared.keys import Item
@@ -66,9 +65,10 @@ def move_run(table: str, before: Run, after: Run, doorbell: Doorbell | None = No
 class RunStore:
     """Reads runs, and moves them where no credits are involved. With credits, `move_run` is part of the plan."""
 
-    def __init__(self, client: DynamoDBClient, table: str) -> None:
+    def __init__(self, client: DynamoDBClient, table: str, *, backoff: Backoff | None = None) -> None:
         self._client = client
         self.table = table
+        self._backoff = backoff or Backoff()
 
     def get(self, workspace_id: str, run_id: str) -> Run | None:
         key = keys.run(workspace_id, run_id).attributes()
@@ -76,14 +76,13 @@ class RunStore:
         return to_run(answer["Item"]) if "Item" in answer else None
 
     def move(self, before: Run, after: Run, doorbell: Doorbell | None = None) -> bool:
-        """Writes `after`; False when the run no longer stands as in `before`."""
-        try:
-            self._client.put_item(**move_run(self.table, before, after, doorbell).request["Put"])
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            return False
-        return True
+        """Writes `after`; False when the run no longer stands as in `before`. Raises StoreUnavailable.
+
+        A transaction, although of one item: it waits for a step that is committing, and a retry of a lost answer is
+        told apart from somebody who was faster.
+        """
+        write = move_run(self.table, before, after, doorbell)
+        return transact_write(self._client, [write.request], self._backoff) is None
 
     def page(
         self, workspace_id: str, feed_id: str, *, newest: datetime, oldest: datetime, limit: int, cursor: str | None

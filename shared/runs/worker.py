@@ -198,6 +198,10 @@ class _Leg:
         """Leaves the rest to a new invocation. The time makes it a change even when nothing was done: only a change
         rings.
         """
+        # What waits for a fuller step goes now: however short a leg is, it moves the run on.
+        while self._pending:
+            if not self._advance(last=False):
+                return self._run
         return self._move(replace(self._run, updated_at=self._shop.clock()), Doorbell.IMPORT)
 
     def _show_progress(self) -> None:

@@ -1,7 +1,8 @@
 """API keys: how they are made, kept and recognised.
 
-A key reads `psk_<ULID>_<secret>`. The ULID names the key and is no secret; the rest is 256 random bits. Only the SHA-256
-of the whole text is stored: with that much entropy a slow password hash would protect nothing more, and cost every call.
+A key reads `psk_<ULID>_<secret>`. The ULID names the key and is no secret; the rest is 256 random bits. Only the
+SHA-256 of the whole text is stored: with that much entropy a slow password hash would protect nothing more, and cost
+every call.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from shared import keys
 from shared.credits import Channel, Write
 from shared.dynamo.values import from_item, to_item
 from shared.ids import new_key_id
+from shared.keys import Item
 from shared.times import Clock, parse_rfc3339, to_rfc3339
 from shared.workspaces.model import Principal, Scope
 
@@ -45,9 +47,7 @@ def new_api_key(workspace_id: str | None, scopes: Iterable[Scope], now: datetime
     """A new key and its text, which is shown to its owner once and kept nowhere."""
     key_id = new_key_id(now)
     text = f"psk_{key_id.removeprefix('key_')}_{secrets.token_urlsafe(_SECRET_BYTES)}"
-    key = ApiKey(
-        key_id=key_id, digest=_digest(text), workspace_id=workspace_id, scopes=tuple(scopes), created_at=now
-    )
+    key = ApiKey(key_id=key_id, digest=_digest(text), workspace_id=workspace_id, scopes=tuple(scopes), created_at=now)
     return key, text
 
 
@@ -88,7 +88,10 @@ def create_operator_key(client: DynamoDBClient, work_table: str, clock: Clock) -
 
 
 def authenticate(client: DynamoDBClient, table: str, presented: str) -> Principal | None:
-    """Whose key was presented; None when it is none of ours, or revoked. One read, and none for what no key looks like."""
+    """Whose key was presented; None when it is none of ours, or revoked.
+
+    One read, and none for text that no key looks like.
+    """
     key_id = key_id_of(presented)
     if key_id is None:
         return None
@@ -96,13 +99,14 @@ def authenticate(client: DynamoDBClient, table: str, presented: str) -> Principa
     answer = client.get_item(TableName=table, Key=keys.api_key(key_id).attributes(), ConsistentRead=True)
     if "Item" not in answer:
         return None
-    key = _to_api_key(from_item(answer["Item"]))
+    key = _to_api_key(answer["Item"])
     if not hmac.compare_digest(key.digest, _digest(presented)) or key.revoked_at is not None:
         return None
     return Principal(key.workspace_id, key.key_id, frozenset(key.scopes), Channel.API)
 
 
-def _to_api_key(values: dict[str, Any]) -> ApiKey:
+def _to_api_key(item: Item) -> ApiKey:
+    values = from_item(item)
     revoked_at = values.get("revoked_at")
     return ApiKey(
         key_id=values["key_id"],

@@ -26,7 +26,10 @@ _CREATE = "create-workspace"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A workspace as it was opened. `secret` is the text of its first key, None when it was opened before: it is not kept."""
+    """A workspace as it was opened.
+
+    `secret` is the text of its first key; None when the workspace was opened before, since it is not kept.
+    """
 
     workspace: Workspace
     key_id: str
@@ -80,10 +83,11 @@ class WorkspaceStore:
         refused = transact_write(self._client, [write.request for write in writes], self._backoff)
         if refused is None:
             return opened
-        # Every other identifier here is new, so only the idempotency key can stand in the way.
-        assert idempotency_key is not None, f"identifiers of {workspace.workspace_id} are taken"
-        assert refused.reasons[0] is not None, f"identifiers of {workspace.workspace_id} are taken"
-        return _replay(refused.reasons[0].item or {}, name)
+        known = refused.reasons[0]
+        if idempotency_key is None or known is None or known.item is None:
+            # All other identifiers here are new.
+            raise AssertionError(f"an identifier of {workspace.workspace_id} is taken")
+        return _replay(known.item, name)
 
 
 def _starter_grant(workspace: Workspace, credits: int, currency: str) -> Grant:

@@ -24,7 +24,7 @@ _NO_TIME = datetime.fromtimestamp(0, UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopUp:
-    """Credits to add. `reference` is the operator's own name for it, an invoice for example; `unit_price` is money per credit."""
+    """Credits to add. `reference` is the operator's own name for it, such as an invoice; `unit_price` is per credit."""
 
     workspace_id: str
     kind: GrantKind

@@ -1,4 +1,4 @@
-"""The presets: definitions of what shops really send, as data. One module each; definition.py gives them their meaning."""
+"""The presets: definitions of what shops really send, as data. definition.py gives them their meaning."""
 
 from __future__ import annotations
 

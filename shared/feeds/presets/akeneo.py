@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.feeds.presets.preset import Preset
 
 PRESET = Preset(
-    description="Akeneo product export (CSV or XLSX): products by SKU, identifier or UUID, and the category codes they use.",
+    description="Akeneo product export (CSV or XLSX): products by SKU, identifier or UUID, and category codes.",
     definition={
         "format": {"type": ["csv", "xlsx"]},
         "entities": [

@@ -1,4 +1,4 @@
-"""Shopify: product CSVs, of the export ("Handle, Title, Body (HTML), …") and of the newer template ("URL handle, …")."""
+"""Shopify: product CSVs, as exported ("Handle, Title, Body (HTML), …") and by the newer template ("URL handle, …")."""
 
 from __future__ import annotations
 
@@ -72,6 +72,7 @@ PRESET = Preset(
                         "fields": {"src": "Image Src", "position": "Image Position", "alt": "Image Alt Text"},
                         "collect": True,
                     },
+                    **{f"option{number}_name": f"Option{number} Name" for number in (1, 2, 3)},
                     "category": {"keys_of": "category"},
                     "*": "*",
                 },
@@ -97,7 +98,14 @@ PRESET = Preset(
                     "price": "Variant Price",
                     "compare_at_price": "Variant Compare At Price",
                     "inventory_quantity": "Variant Inventory Qty",
+                    "inventory_policy": "Variant Inventory Policy",
+                    "inventory_tracker": "Variant Inventory Tracker",
+                    "fulfillment_service": "Variant Fulfillment Service",
+                    "requires_shipping": "Variant Requires Shipping",
+                    "taxable": "Variant Taxable",
+                    "tax_code": "Variant Tax Code",
                     "grams": "Variant Grams",
+                    "weight_unit": "Variant Weight Unit",
                     "image": "Variant Image",
                     "cost_per_item": "Cost per item",
                     "*": "*",

@@ -26,7 +26,7 @@ _TEXTS = {
 }
 
 PRESET = Preset(
-    description="WooCommerce product CSV: products and variations by SKU (by ID where there is none), and category nodes.",
+    description="WooCommerce product CSV: products and variations by SKU (or else by ID), and category nodes.",
     definition={
         "format": {"type": ["csv", "xlsx"]},
         "entities": [

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from shared.feeds.definition import FormatDefinition
 from shared.feeds.errors import FeedUnreadable, shortened
+from shared.feeds.formats import FormatDefinition
 from shared.feeds.limits import Limits
 
 _NOT_A_WORD = re.compile(r"[^\w]+")

@@ -1,15 +1,16 @@
-"""CSV, TSV and their relatives, with the warts of real exports: quoted newlines, semicolons, no header, stray quotes."""
+"""CSV, TSV and their relatives, with the warts of real exports: newlines in cells, stray quotes, no header."""
 
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from shared.feeds.definition import FileType, FormatDefinition
 from shared.feeds.errors import FeedUnreadable, shortened
+from shared.feeds.formats import FileType, FormatDefinition
 from shared.feeds.limits import Limits
 from shared.feeds.readers.base import BadRow, Row
 from shared.feeds.readers.columns import name_columns
@@ -39,9 +40,7 @@ class DelimitedReader:
             self._lines = lines(self._file, encoding, limits.max_row_characters)
             self._delimiter = self._choose_delimiter(kind)
             self._cells = self._read_cells()
-            self._first = next((cells for cells in self._cells if any(map(str.strip, cells))), None)
-            if self._first is None:
-                raise FeedUnreadable("empty_file", "the file holds nothing but blanks")
+            self._first = self._first_cells()
             self._names = name_columns(self._first, layout, limits)
         except BaseException:
             self._file.close()
@@ -50,7 +49,9 @@ class DelimitedReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._file.close()
 
     @property
@@ -62,7 +63,7 @@ class DelimitedReader:
         """The data rows. Blank ones are left out; a row number counts them."""
         names = self._names
         width = len(names)
-        if self._layout.header is not True and self._first is not None:
+        if self._layout.header is not True:
             yield from self._to_row(self._first)
         strip = self._layout.trim
         for cells in self._cells:
@@ -74,24 +75,30 @@ class DelimitedReader:
                     name: text for name, cell in zip(names, cells, strict=False) if (text := cell.strip())
                 }
             else:
-                values = {
-                    name: cell for name, cell in zip(names, cells, strict=False) if cell and not cell.isspace()
-                }
+                values = {name: cell for name, cell in zip(names, cells, strict=False) if cell and not cell.isspace()}
             if values:
                 yield Row(self._number, values, self._pending_characters)
 
     def _to_row(self, cells: list[str]) -> Iterator[Row | BadRow]:
-        """A row that may be wider than the header: blank cells beyond it are a stray delimiter, others are a mistake."""
+        """A row that may be wider than the header: blank cells beyond it are stray delimiters, others are a mistake."""
         width = len(self._names)
         for number, cell in enumerate(cells[width:], start=width + 1):
             if cell.strip():
                 reason = f"the row has {len(cells)} cells and the header {width}; cell {number} is {shortened(cell)}"
                 yield BadRow(self._number, f"{reason}. Is a {_spelled(self._delimiter)} inside a cell not quoted?")
                 return
-        trimmed = ((name, cell.strip() if self._layout.trim else cell) for name, cell in zip(self._names, cells, strict=False))
+        trimmed = (
+            (name, cell.strip() if self._layout.trim else cell) for name, cell in zip(self._names, cells, strict=False)
+        )
         values = {name: cell for name, cell in trimmed if cell.strip()}
         if values:
             yield Row(self._number, values, self._pending_characters)
+
+    def _first_cells(self) -> list[str]:
+        for cells in self._cells:
+            if any(map(str.strip, cells)):
+                return cells
+        raise FeedUnreadable("empty_file", "the file holds nothing but blanks")
 
     def _read_cells(self) -> Iterator[list[str]]:
         """Cells of each row. `_number` is the row's number and `_pending` its lines while the consumer holds it."""
@@ -130,47 +137,41 @@ class DelimitedReader:
     def _mended(self) -> list[str]:
         """A row in which text follows a closing quote.
 
-        Within one line that is a quote which was not doubled, as in `"6" nails",5`: it is taken as it stands. Over several
-        lines it is a quote that was never closed and met the next one: what lies between cannot be told apart.
+        Within one line that is a quote which was not doubled, as in `"6" nails",5`: it is taken as it stands. Over
+        several lines it is a quote that was never closed and met the next one: what lies between cannot be told apart.
         """
-        text = "".join(self._pending)
-        if len(self._pending) > 1 or not text.endswith(("\n", "\r")):
-            cells = self._parse_loosely(text)
-            if len(self._pending) > 1 or cells is None:
-                raise self._never_closed(text)
-            return cells
-        cells = self._parse_loosely(text)
+        cells = self._parse_loosely(self._pending[0]) if len(self._pending) == 1 else None
         if cells is None:
-            raise self._never_closed(text)
+            raise self._never_closed()
         return cells
 
-    def _parse_loosely(self, text: str) -> list[str] | None:
-        """The cells of a row's text, or None if a quote in it is still open at the end."""
-        end = "" if text.endswith(("\n", "\r")) else "\n"
-        rows = list(csv.reader([text + end, _SENTINEL], delimiter=self._delimiter, quotechar=self._layout.quote))
+    def _parse_loosely(self, line: str) -> list[str] | None:
+        """The cells of a line, or None if a quote in it is still open at the end."""
+        end = "" if line.endswith(("\n", "\r")) else "\n"
+        rows = list(csv.reader([line + end, _SENTINEL], delimiter=self._delimiter, quotechar=self._layout.quote))
         return rows[0] if rows[-1] == [_SENTINEL] else None
 
     def _last_column(self, text: str) -> str | None:
         """The name of the column in which a row's unfinished text ends."""
-        if not text or not self._names:
-            return None
-        rows = list(csv.reader([text], delimiter=self._delimiter, quotechar=self._layout.quote or '"'))
+        unfinished = io.StringIO(text, newline="")
+        rows = list(csv.reader(unfinished, delimiter=self._delimiter, quotechar=self._layout.quote or '"'))
         place = len(rows[-1]) - 1 if rows else 0
         return self._names[place] if 0 <= place < len(self._names) else None
 
     def _too_long(self) -> FeedUnreadable:
         if len(self._pending) > 1 and self._layout.quote is not None:
-            return self._never_closed("".join(self._pending))
+            return self._never_closed()
         row = self._number + 1
         limit = f"{self._limits.max_row_characters:,}"
         hint = "check format.delimiter and whether this is a table at all"
         return FeedUnreadable("row_too_long", f"row {row} has no end within {limit} characters; {hint}", row)
 
-    def _never_closed(self, text: str) -> FeedUnreadable:
+    def _never_closed(self) -> FeedUnreadable:
         row = self._number + 1
-        column = self._last_column(self._pending[0].rstrip("\r\n") if self._pending else text)
+        # It is in the row's last line that the quote is found to be open: the cell begins before.
+        column = self._last_column("".join(self._pending[:-1] or self._pending))
         place = f"row {row}" + (f", column {column}" if column else "")
-        opened = shortened(self._pending[0].strip()) if self._pending else ""
+        opened = shortened("".join(self._pending[:1]).strip())
         hint = "double a quote inside a cell, or set format.quote to null if the file does not quote"
         detail = f"{place}: a quote is opened and never closed (the row begins {opened}); {hint}"
         return FeedUnreadable("unclosed_quote", detail, row, column)

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes: chosen among the types that a definition accepts, and refused with a helpful word."""
+"""What a file is, by its first bytes: one of the types that a definition accepts, or refused with a helpful word."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import codecs
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared.feeds.definition import DELIMITED, FileType
 from shared.feeds.errors import FeedUnreadable
+from shared.feeds.formats import DELIMITED, FileType
 
 HEAD_BYTES = 4096
 
@@ -98,7 +98,9 @@ def _looks_like(head: bytes, text: str) -> str:
     if "\x00" in text:
         if head[1:2] == b"\x00" or head[:1] == b"\x00":
             detail = "the file has a zero byte beside each letter, as UTF-16 does, and no byte order mark"
-            raise FeedUnreadable("wrong_encoding", f"{detail}; set format.encoding to 'utf-16-le' or 'utf-16-be'", row=1)
+            raise FeedUnreadable(
+                "wrong_encoding", f"{detail}; set format.encoding to 'utf-16-le' or 'utf-16-be'", row=1
+            )
         return "binary"
     start = text.lstrip()[:1]
     return {"<": "xml", "{": "json", "[": "json"}.get(start, "text")

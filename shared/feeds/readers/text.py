@@ -30,7 +30,9 @@ class NotThisEncoding(Exception):
         place = f", column {column}" if column else ""
         found = f"row {row}{place} is not {name} (byte 0x{self.byte:02X} at offset {self.offset:,} of the file)"
         other = "windows-1252" if self.encoding == "utf-8" else "utf-8"
-        hint = f"if the file is {'Windows-1252' if other == 'windows-1252' else 'UTF-8'}, set format.encoding to '{other}'"
+        hint = (
+            f"if the file is {'Windows-1252' if other == 'windows-1252' else 'UTF-8'}, set format.encoding to '{other}'"
+        )
         return FeedUnreadable("wrong_encoding", f"{found}; {hint}", row, column)
 
 
@@ -39,7 +41,7 @@ class LineTooLong(Exception):
 
 
 def choose_encoding(file: BinaryIO, stated: str | None) -> str:
-    """The encoding of an open file, which is left just behind its byte order mark. A mark is believed before anything."""
+    """The encoding of an open file, which is left just behind its byte order mark. A mark is believed first."""
     mark = byte_order_mark(file.read(4))
     encoding, length = mark if mark is not None else (stated or "utf-8", 0)
     file.seek(length)

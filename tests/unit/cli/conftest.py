@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,12 +31,12 @@ class FakeApi:
 
     def on(self, method: str, path: str, *answers: Any, status: int = 200, headers: Mapping[str, str] = {}) -> None:
         """`path` without the leading /v1; an answer is a JSON document, a response, or a function of the request."""
-        self.answers[method, path] = [
-            one
-            if callable(one) or isinstance(one, httpx.Response)
-            else httpx.Response(status, json=one, headers=headers)
-            for one in answers
-        ]
+
+        def as_answer(one: Any) -> httpx.Response | Answering:
+            ready = callable(one) or isinstance(one, httpx.Response)
+            return one if ready else httpx.Response(status, json=one, headers=headers)
+
+        self.answers[method, path] = [as_answer(one) for one in answers]
 
     def handle(self, request: httpx.Request) -> httpx.Response:
         request.read()
@@ -95,7 +95,7 @@ def waits() -> list[float]:
 
 
 @pytest.fixture
-def shell(api: FakeApi, waits: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+def shell(api: FakeApi, waits: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     for name in [name for name in os.environ if name.startswith("PRODUCTSYNC_") or name == "COLUMNS"]:
         monkeypatch.delenv(name)
     backoff = Backoff(sleep=waits.append, draw=lambda: 1.0)

@@ -45,6 +45,18 @@ def test_it_sends_the_definition_the_file_and_an_idempotency_key(shell: Shell, a
     assert start.headers["Idempotency-Key"]
 
 
+def test_a_start_whose_answer_was_lost_still_says_what_the_call_cost(
+    shell: Shell, api: FakeApi, feed_file: Path
+) -> None:
+    serve_import(api, make_run())
+    headers = {"X-Credits-Charged": "0", "X-Operation-Id": "op_1", "Idempotency-Replayed": "true"}
+    replay = httpx.Response(202, json=make_run("preparing"), headers=headers)
+    api.on("POST", "/feeds/products-shopify/runs", httpx.Response(504), replay)
+    api.on("GET", "/operations/op_1", {"credits": 1})
+    result = shell.run("import", str(feed_file), "--preset", "shopify")
+    assert "60 credits for the records + 1 for the call" in result.stdout
+
+
 def test_the_place_of_the_upload_never_sees_the_api_key(shell: Shell, api: FakeApi, feed_file: Path) -> None:
     serve_import(api, make_run())
     shell.run("import", str(feed_file), "--preset", "shopify")
@@ -208,8 +220,8 @@ def test_an_interrupted_wait_says_how_to_find_the_run_again(shell: Shell, api: F
     [
         ("Products.csv", "shopify", "products-shopify"),
         ("My  Export (2026).tar.csv", None, "my-export-2026-tar"),
-        ("كتب.xml", "google_merchant", "feed-e8ebb7f9-google_merchant"),
-        ("_-_.csv", None, "feed-b37d7f5e"),
+        ("كتب.xml", "google_merchant", "feed-7dec143e-google_merchant"),
+        ("_-_.csv", None, "feed-77767769"),
     ],
 )
 def test_feed_ids_come_from_file_names(name: str, preset: str | None, feed_id: str) -> None:

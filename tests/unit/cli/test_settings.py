@@ -38,7 +38,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> StackState:
 
 def found(options: Options, environment: dict[str, str], root: Path) -> tuple[str, str | None, str | None]:
     connection = connect(options, environment, root)
-    keys = [key and key.value for key in (connection.api_key, connection.operator_key)]
+    keys = [key.value if key else None for key in (connection.api_key, connection.operator_key)]
     return connection.endpoint, keys[0], keys[1]
 
 
@@ -57,12 +57,16 @@ def test_keys_of_the_stack_never_go_elsewhere(stack: StackState, tmp_path: Path)
     assert found(Options(endpoint=stack.endpoint), {}, tmp_path) == (stack.endpoint, "psk_saved", "psk_stack")
 
 
-@pytest.mark.parametrize("change", [{"operator_key": "psk_later"}, {"endpoint": "http://127.0.0.1:5000/x"}], ids=str)
+@pytest.mark.parametrize(
+    "later",
+    [replace(STACK, operator_key="psk_later"), replace(STACK, endpoint="http://127.0.0.1:5000/x")],
+    ids=["key", "endpoint"],
+)
 def test_a_key_of_an_earlier_stack_is_never_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: StackState
 ) -> None:
     save_key(tmp_path, STACK, SavedKey("ws_1", "Books", "psk_saved"))
-    monkeypatch.setattr("productsync.settings.running_stack", lambda _root: replace(STACK, **change))
+    monkeypatch.setattr("productsync.settings.running_stack", lambda _root: later)
     assert connect(Options(), {}, tmp_path).api_key is None
 
 

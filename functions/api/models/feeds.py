@@ -1,0 +1,85 @@
+"""Feeds, presets and uploads."""
+
+import json
+from typing import Annotated, Any, Self
+
+from pydantic import Field, StrictInt
+
+from functions.api.models.common import Request, View
+from functions.api.uploads import PresignedUpload
+from shared.feeds.definition import PresetDescription
+from shared.feeds.store import StoredFeed
+from shared.times import to_rfc3339
+
+
+class FeedView(View):
+    """A feed: its definition as it was sent, and how often it was changed."""
+
+    feed_id: str
+    version: int
+    created_at: str
+    updated_at: str
+    definition: dict[str, Any]
+
+    @classmethod
+    def of(cls, feed: StoredFeed) -> Self:
+        return cls(
+            feed_id=feed.feed_id,
+            version=feed.version,
+            created_at=to_rfc3339(feed.created_at),
+            updated_at=to_rfc3339(feed.updated_at),
+            definition=json.loads(feed.definition),
+        )
+
+
+class PresetView(View):
+    """A preset: the file types that it reads, and the entities that it makes."""
+
+    name: str
+    description: str
+    formats: list[str]
+    entities: list[str]
+
+    @classmethod
+    def of(cls, preset: PresetDescription) -> Self:
+        return cls(
+            name=preset.name,
+            description=preset.description,
+            formats=list(preset.formats),
+            entities=list(preset.entities),
+        )
+
+
+class PresetDefinitionView(PresetView):
+    """A preset in full: `definition` is one that could be sent for a feed."""
+
+    definition: dict[str, Any]
+
+
+class UploadRequest(Request):
+    """A file to send. With its size only a file of exactly that size is accepted."""
+
+    content_length: Annotated[StrictInt | None, Field(ge=0, description="Bytes.")] = None
+    file_name: Annotated[str | None, Field(max_length=255, description="For your own logs; it is not kept.")] = None
+
+
+class UploadView(View):
+    """Where to send the file: one request, with this method and these headers, before `expires_at`."""
+
+    upload_id: str
+    method: str
+    url: str
+    headers: dict[str, str]
+    expires_at: str
+    max_bytes: int
+
+    @classmethod
+    def of(cls, upload_id: str, upload: PresignedUpload, max_bytes: int) -> Self:
+        return cls(
+            upload_id=upload_id,
+            method="PUT",
+            url=upload.url,
+            headers=upload.headers,
+            expires_at=to_rfc3339(upload.expires_at),
+            max_bytes=max_bytes,
+        )

@@ -1,0 +1,120 @@
+"""Workspaces and top-ups."""
+
+from decimal import Decimal
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, StrictInt
+
+from functions.api.models.common import PointInTime, Request, View, decimal_text
+from shared.credits import Grant, GrantKind
+from shared.times import to_rfc3339
+from shared.workspaces import Opened, TopUp
+
+MAX_TOP_UP = 1_000_000_000
+
+
+def _only_text(value: object) -> object:
+    """A price is text, so that nobody's JSON library makes a float of it on the way."""
+    if not isinstance(value, str):
+        raise ValueError('Input should be a decimal as text, such as "0.01"')
+    return value
+
+
+Price = Annotated[str, BeforeValidator(_only_text), Field(pattern=r"^[0-9]{1,12}(\.[0-9]{1,12})?$", examples=["0.01"])]
+
+
+class WorkspaceRequest(Request):
+    """A workspace to open."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
+
+
+class TopUpRequest(Request):
+    """Credits to add. The same `reference` is the same top-up, however often it is sent."""
+
+    credits: Annotated[StrictInt, Field(ge=1, le=MAX_TOP_UP)]
+    unit_price: Annotated[Price, Field(description="Money per credit.")]
+    reference: Annotated[str, Field(min_length=1, max_length=128, description="The operator's own name for it.")]
+    currency: Annotated[
+        str | None,
+        Field(pattern=r"^[A-Z]{3}$", description="ISO 4217; the deployment's currency when it is not given."),
+    ] = None
+    kind: Literal["paid", "promotional"] = "paid"
+    expires_at: Annotated[PointInTime | None, Field(description="From then on the credits cannot be drawn.")] = None
+
+    def to_top_up(self, workspace_id: str, default_currency: str) -> TopUp:
+        return TopUp(
+            workspace_id=workspace_id,
+            kind=GrantKind(self.kind),
+            credits=self.credits,
+            unit_price=Decimal(self.unit_price),
+            currency=self.currency or default_currency,
+            reference=self.reference,
+            expires_at=self.expires_at,
+        )
+
+
+class ApiKeyView(View):
+    """A workspace's first key. `secret` is shown once: it is null when the request was answered before."""
+
+    key_id: str
+    secret: str | None
+    scopes: list[str]
+
+
+class StarterCreditsView(View):
+    """What a new workspace may spend."""
+
+    available: int
+
+
+class WorkspaceView(View):
+    """A new workspace."""
+
+    workspace_id: str
+    name: str
+    created_at: str
+    api_key: ApiKeyView
+    credits: StarterCreditsView
+
+    @classmethod
+    def of(cls, opened: Opened) -> Self:
+        return cls(
+            workspace_id=opened.workspace.workspace_id,
+            name=opened.workspace.name,
+            created_at=to_rfc3339(opened.workspace.created_at),
+            api_key=ApiKeyView(
+                key_id=opened.key_id, secret=opened.secret, scopes=[scope.value for scope in opened.scopes]
+            ),
+            credits=StarterCreditsView(available=opened.starter_credits),
+        )
+
+
+class TopUpView(View):
+    """The grant that a top-up became."""
+
+    grant_id: str
+    workspace_id: str
+    kind: str
+    credits: int
+    unit_price: str
+    currency: str
+    reference: str | None
+    priority: int
+    granted_at: str
+    expires_at: str | None
+
+    @classmethod
+    def of(cls, grant: Grant) -> Self:
+        return cls(
+            grant_id=grant.grant_id,
+            workspace_id=grant.workspace_id,
+            kind=grant.kind.value,
+            credits=grant.credits,
+            unit_price=decimal_text(grant.unit_price),
+            currency=grant.currency,
+            reference=grant.reference,
+            priority=grant.priority,
+            granted_at=to_rfc3339(grant.granted_at),
+            expires_at=None if grant.expires_at is None else to_rfc3339(grant.expires_at),
+        )

@@ -1,0 +1,33 @@
+"""What is there to spend, and where it came from. Free."""
+
+from http import HTTPStatus
+
+from aws_lambda_powertools.event_handler import Response
+
+from functions.api.answers import answer
+from functions.api.models.common import documented
+from functions.api.models.credits import CreditsView
+from functions.api.principals import workspace_of
+from functions.api.problems import Refusal, of_outcome
+from functions.api.routing import new_router
+from functions.api.services import services
+from shared.credits import UnknownWorkspace
+from shared.workspaces import Scope
+
+router = new_router()
+
+
+@router.get(
+    "/credits",
+    summary="The credit account",
+    responses=documented(HTTPStatus.OK, CreditsView, "The account as it is now."),
+)
+def get_credits() -> Response[str]:
+    workspace_id = workspace_of(router.current_event.raw_event, Scope.READ)
+    room = services()
+    # The grants first: the balance then knows of every one of them.
+    grants = room.ledger.grants(workspace_id)
+    balance = room.ledger.balance(workspace_id)
+    if balance is None:
+        raise Refusal(of_outcome(UnknownWorkspace(workspace_id)))
+    return answer(CreditsView.of(balance, grants, room.settings.currency, room.clock()))

@@ -1,0 +1,92 @@
+"""Feeds and the uploads of their files. Free: they only configure automation."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+import simplejson
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body, Path
+
+from functions.api.answers import answer
+from functions.api.models.common import Identifier, Page, documented, page
+from functions.api.models.feeds import FeedView, UploadRequest, UploadView
+from functions.api.paging import DEFAULT_LIMIT, Cursor, Limit, store_cursor
+from functions.api.principals import workspace_of
+from functions.api.problems import Refusal, not_found, too_large
+from functions.api.routing import new_router
+from functions.api.services import services
+from shared.feeds.definition import FeedDefinition
+from shared.feeds.store import StoredFeed
+from shared.ids import new_upload_id
+from shared.workspaces import Scope
+
+router = new_router()
+
+FeedId = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Your own name for the feed.")]
+
+
+def known_feed(workspace_id: str, feed_id: str) -> StoredFeed:
+    """The workspace's feed. Raises Refusal when it has none of this name."""
+    feed = services().feeds.get(workspace_id, feed_id)
+    if feed is None:
+        raise Refusal(not_found(f"There is no feed {feed_id}."))
+    return feed
+
+
+@router.get("/feeds", summary="The feeds", responses=documented(HTTPStatus.OK, Page[FeedView], "By identifier."))
+def list_feeds(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response[str]:
+    workspace_id = workspace_of(router.current_event.raw_event, Scope.READ)
+    with store_cursor(cursor) as after:
+        found = services().feeds.page(workspace_id, limit, after)
+    return answer(page([FeedView.of(feed) for feed in found.feeds], found.cursor))
+
+
+@router.get("/feeds/<feed_id>", summary="A feed", responses=documented(HTTPStatus.OK, FeedView, "The feed."))
+def get_feed(feed_id: Identifier) -> Response[str]:
+    workspace_id = workspace_of(router.current_event.raw_event, Scope.READ)
+    return answer(FeedView.of(known_feed(workspace_id, feed_id)))
+
+
+@router.put(
+    "/feeds/<feed_id>",
+    summary="Define a feed",
+    description="Creates the feed, or replaces its definition. Runs keep to the definition that they started with.",
+    responses=documented(HTTPStatus.OK, FeedView, "The feed, replaced.")
+    | documented(HTTPStatus.CREATED, FeedView, "The feed, new."),
+)
+def put_feed(feed_id: FeedId, definition: Annotated[FeedDefinition, Body()]) -> Response[str]:
+    workspace_id = workspace_of(router.current_event.raw_event, Scope.CONFIGURE)
+    room = services()
+    feed = room.feeds.put(workspace_id, feed_id, simplejson.dumps(definition.to_json()), room.clock())
+    return answer(FeedView.of(feed), HTTPStatus.CREATED if feed.version == 1 else HTTPStatus.OK)
+
+
+@router.delete(
+    "/feeds/<feed_id>",
+    summary="Delete a feed",
+    description="Its runs and its records stay.",
+    responses={HTTPStatus.NO_CONTENT: {"description": "It is gone."}},
+)
+def delete_feed(feed_id: Identifier) -> Response[str]:
+    workspace_id = workspace_of(router.current_event.raw_event, Scope.CONFIGURE)
+    if not services().feeds.delete(workspace_id, feed_id):
+        raise Refusal(not_found(f"There is no feed {feed_id}."))
+    return Response(HTTPStatus.NO_CONTENT.value, body="")
+
+
+@router.post(
+    "/feeds/<feed_id>/uploads",
+    summary="A place to send a file to",
+    responses=documented(HTTPStatus.CREATED, UploadView, "A presigned upload, good for one hour."),
+)
+def create_upload(feed_id: Identifier, wanted: Annotated[UploadRequest, Body()]) -> Response[str]:
+    workspace_id = workspace_of(router.current_event.raw_event, Scope.WRITE)
+    room = services()
+    known_feed(workspace_id, feed_id)
+    limit = room.settings.max_feed_bytes
+    if wanted.content_length is not None and wanted.content_length > limit:
+        raise Refusal(too_large(f"The file has {wanted.content_length:,} bytes; a feed may have {limit:,}."))
+    now = room.clock()
+    upload_id = new_upload_id(now)
+    upload = room.uploads.presign(workspace_id, feed_id, upload_id, content_length=wanted.content_length, now=now)
+    return answer(UploadView.of(upload_id, upload, limit), HTTPStatus.CREATED)

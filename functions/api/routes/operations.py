@@ -1,0 +1,80 @@
+"""The operation log: where every credit went. Free."""
+
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
+
+from functions.api.answers import answer
+from functions.api.models.common import Identifier, Page, PointInTime, documented, page
+from functions.api.models.operations import OperationView
+from functions.api.paging import DEFAULT_LIMIT, Cursor, Limit, store_cursor
+from functions.api.principals import workspace_of
+from functions.api.problems import FieldError, Refusal, invalid, not_found
+from functions.api.routing import new_router
+from functions.api.services import Services, services
+from shared.credits import OperationFilter, OperationKind
+from shared.workspaces import Scope
+
+router = new_router()
+
+DEFAULT_PERIOD = timedelta(days=30)
+
+Since = Annotated[PointInTime | None, Query(alias="from", description="Default: 30 days before `to`.")]
+Until = Annotated[PointInTime | None, Query(alias="to", description="Default: now. Both ends are included.")]
+JobId = Annotated[str | None, Query(min_length=1, max_length=100, description="The feed that it was for.")]
+RunId = Annotated[str | None, Query(min_length=1, max_length=100, description="The run that it was a part of.")]
+
+
+@router.get(
+    "/operations",
+    summary="The operation log",
+    description="Newest first. A page may be short, or empty, and still have a `next_cursor`.",
+    responses=documented(HTTPStatus.OK, Page[OperationView], "Operations, newest first."),
+)
+def list_operations(
+    since: Since = None,
+    until: Until = None,
+    kind: Annotated[OperationKind | None, Query()] = None,
+    job_id: JobId = None,
+    run_id: RunId = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Response[str]:
+    workspace_id = workspace_of(router.current_event.raw_event, Scope.READ)
+    room = services()
+    first, last = _period(room, workspace_id, since, until, run_id)
+    wanted = OperationFilter(first, last, kind, job_id, run_id)
+    with store_cursor(cursor) as after:
+        found = room.operations.page(workspace_id, wanted, limit, after)
+    return answer(page([OperationView.of(operation) for operation in found.operations], found.cursor))
+
+
+@router.get(
+    "/operations/<operation_id>",
+    summary="An operation",
+    responses=documented(HTTPStatus.OK, OperationView, "The operation."),
+)
+def get_operation(operation_id: Identifier) -> Response[str]:
+    workspace_id = workspace_of(router.current_event.raw_event, Scope.READ)
+    operation = services().operations.get(workspace_id, operation_id)
+    if operation is None:
+        raise Refusal(not_found(f"There is no operation {operation_id}."))
+    return answer(OperationView.of(operation))
+
+
+def _period(
+    room: Services, workspace_id: str, since: datetime | None, until: datetime | None, run_id: str | None
+) -> tuple[datetime, datetime]:
+    """The period to look through: what was asked for, or the time of the run, or the last 30 days."""
+    run = room.runs.get(workspace_id, run_id) if run_id is not None and None in (since, until) else None
+    if run is not None:
+        since = since or run.created_at
+        until = until or (run.updated_at if run.state.is_over else None)
+    last = until or room.clock()
+    first = since or last - DEFAULT_PERIOD
+    if first > last:
+        raise Refusal(invalid([FieldError("from", "Input should not be after to")]))
+    return first, last

@@ -1,0 +1,67 @@
+"""Workspaces and their top-ups: for operators."""
+
+from http import HTTPStatus
+from typing import Annotated, assert_never
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body
+
+from functions.api.answers import REPLAYED, answer
+from functions.api.models.common import IdempotencyKey, Identifier, documented
+from functions.api.models.workspaces import TopUpRequest, TopUpView, WorkspaceRequest, WorkspaceView
+from functions.api.principals import require_operator
+from functions.api.problems import FieldError, Refusal, invalid, key_reused, not_found
+from functions.api.routing import new_router
+from functions.api.services import services
+from shared.credits import Granted, GrantReferenceReused, GrantReplayed, UnknownWorkspace
+from shared.workspaces import ExpiresInThePast, IdempotencyKeyReused, top_up
+
+router = new_router()
+
+
+@router.post(
+    "/workspaces",
+    summary="Open a workspace",
+    description="With its starter credits and its first key, which is shown once.",
+    responses=documented(HTTPStatus.CREATED, WorkspaceView, "The workspace."),
+)
+def open_workspace(
+    wanted: Annotated[WorkspaceRequest, Body()], idempotency_key: IdempotencyKey = None
+) -> Response[str]:
+    require_operator(router.current_event.raw_event)
+    room = services()
+    opened = room.workspaces.open(
+        wanted.name,
+        room.settings.starter_credits,
+        room.settings.currency,
+        idempotency_key=idempotency_key,
+        now=room.clock(),
+    )
+    if isinstance(opened, IdempotencyKeyReused):
+        raise Refusal(key_reused(f"This Idempotency-Key opened {opened.workspace_id}, under another name."))
+    return answer(WorkspaceView.of(opened), HTTPStatus.CREATED, REPLAYED if opened.secret is None else None)
+
+
+@router.post(
+    "/workspaces/<workspace_id>/top-ups",
+    summary="Add credits",
+    description="Once per `reference`. What is owed is settled from them first.",
+    responses=documented(HTTPStatus.CREATED, TopUpView, "The grant."),
+)
+def add_credits(workspace_id: Identifier, wanted: Annotated[TopUpRequest, Body()]) -> Response[str]:
+    require_operator(router.current_event.raw_event)
+    room = services()
+    outcome = top_up(room.ledger, wanted.to_top_up(workspace_id, room.settings.currency), room.clock())
+    match outcome:
+        case Granted(grant):
+            return answer(TopUpView.of(grant), HTTPStatus.CREATED)
+        case GrantReplayed(grant):
+            return answer(TopUpView.of(grant), HTTPStatus.CREATED, REPLAYED)
+        case GrantReferenceReused(grant):
+            raise Refusal(key_reused(f"The reference {grant.reference} was used before, for other terms."))
+        case UnknownWorkspace():
+            raise Refusal(not_found(f"There is no workspace {workspace_id}."))
+        case ExpiresInThePast():
+            raise Refusal(invalid([FieldError("expires_at", "Input should be in the future")]))
+        case _:
+            assert_never(outcome)

@@ -1,0 +1,80 @@
+"""`python -m tests.bench`: measures, prints, and ends with an error when a figure misses its bound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from tests.bench import cost, preparing, speed
+from tests.bench.report import Report
+from tests.bench.workbench import Workbench, embedded_workbench
+
+SMALL = speed.RECORDS
+MACHINE_WIDTH = 110
+"""Columns where there is no terminal to ask: a log of the tables must not break them."""
+
+
+def main(
+    rows: Annotated[
+        int, typer.Option(envvar="ROWS", min=preparing.FEW_ROWS, help="Rows of the large feed that is prepared.")
+    ] = preparing.ROWS,
+) -> None:
+    """Counts requests and write units, measures speed and memory, and holds them against their bounds."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = MACHINE_WIDTH
+    report = Report(console)
+    with TemporaryDirectory(prefix="productsync-bench-") as name:
+        folder = Path(name)
+        with embedded_workbench(folder / "stack") as workbench:
+            _runs(report, workbench, folder)
+        _preparing(report, rows, folder)
+    if report.missed:
+        console.print(f"[bold red]{len(report.missed)} figures miss their bounds.[/bold red]")
+        raise typer.Exit(1)
+    console.print("Every figure is within its bound.")
+
+
+def _runs(report: Report, workbench: Workbench, folder: Path) -> None:
+    """Everything that needs a DynamoDB."""
+    console = report.console
+    with console.status(f"Importing {SMALL:,} records, then the same changed, then unchanged"):
+        small = cost.live(workbench, workbench.open_workspace(), folder, SMALL, "SMALL")
+    busy = workbench.open_workspace()
+    with console.status(f"The same with {cost.LARGE:,} records"):
+        large = cost.live(workbench, busy, folder, cost.LARGE, "LARGE")
+    figures = [cost.record_bytes(busy), *cost.costs(small), *cost.costs(large)]
+    report.show("DynamoDB requests and write units", figures)
+
+    with console.status("The same again beside what is in that catalogue, an old log and many workspaces"):
+        cost.surround(workbench, busy)
+        surrounded = cost.live(workbench, busy, folder, SMALL, "SURROUNDED")
+    report.show("They do not grow", cost.growth(small, surrounded, large))
+
+    with console.status("Writing as many records in other ways"):
+        compared = speed.side_by_side(workbench, surrounded.created)
+    report.compare(f"What {SMALL:,} new records take, on the embedded DynamoDB", compared)
+
+    with console.status("Letting them run in turns, over a network with delays"):
+        race = speed.race(workbench, busy, folder)
+    report.show("With 5 ms injected for each request and 25 ms for each transaction", race.figures())
+
+    usage = large.created.work
+    report.show(f"The worker in a run of {cost.LARGE:,} new records", speed.waiting(usage, cost.LARGE))
+
+
+def _preparing(report: Report, rows: int, folder: Path) -> None:
+    title = "Preparing a feed"
+    if rows != preparing.ROWS:
+        title += f" of {rows:,} rows (the bounds are for {preparing.ROWS:,})"
+    with report.console.status(f"Preparing {rows:,} rows"):
+        figures = list(preparing.figures(rows, folder))
+    report.show(title, figures)
+
+
+if __name__ == "__main__":
+    typer.run(main)

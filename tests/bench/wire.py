@@ -1,0 +1,138 @@
+"""The wire between a client and DynamoDB: what passes over it is counted, timed and, when asked for, delayed.
+
+All of it hangs on the events that botocore offers, so the code that is measured is the code that runs on AWS.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+    from botocore.httpsession import URLLib3Session
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Seconds that a request takes on its way, in addition to what it takes already."""
+
+    request: float = 0.0
+    transaction: float = 0.0
+
+    def seconds(self, operation: str) -> float:
+        return self.transaction if operation.startswith("Transact") else self.request
+
+
+NO_DELAY = Network()
+
+
+@dataclass(slots=True)
+class Usage:
+    """What some work took of DynamoDB. Every attempt is a request, one that DynamoDB refused too.
+
+    `write_units` are DynamoDB's own figures, with indexes. `seconds` is wall time, `processor_seconds` the time of
+    this process's threads on a processor; `in_flight` are the moments between which single requests were under way.
+    """
+
+    requests: Counter[str] = field(default_factory=Counter)
+    refused: int = 0
+    write_units: float = 0.0
+    seconds: float = 0.0
+    processor_seconds: float = 0.0
+    in_flight: list[tuple[float, float]] = field(default_factory=list)
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.requests + other.requests,
+            self.refused + other.refused,
+            self.write_units + other.write_units,
+            self.seconds + other.seconds,
+            self.processor_seconds + other.processor_seconds,
+            self.in_flight + other.in_flight,
+        )
+
+    @property
+    def request_count(self) -> int:
+        return self.requests.total()
+
+    @property
+    def waiting_seconds(self) -> float:
+        """Wall time during which at least one request was under way."""
+        total, covered_until = 0.0, 0.0
+        for start, end in sorted(self.in_flight):
+            total += max(0.0, end - max(start, covered_until))
+            covered_until = max(covered_until, end)
+        return total
+
+
+class Wire:
+    """Counts what its clients send while `measured` runs; what is sent outside of that is not counted."""
+
+    def __init__(self) -> None:
+        self.network = NO_DELAY
+        self._usage: Usage | None = None
+        self._lock = threading.Lock()
+
+    def attach(self, client: DynamoDBClient) -> None:
+        # Anything but the client's own session would measure another one: its socket options decide over 40 ms.
+        http = cast("Any", client)._endpoint.http_session
+
+        def send(request: AWSPreparedRequest, event_name: str, **_: Any) -> Any:
+            return self._send(http, request, event_name.rpartition(".")[2])
+
+        events: Any = client.meta.events
+        events.register("before-parameter-build.dynamodb", _ask_for_capacity)
+        events.register("before-send.dynamodb", send)
+        events.register("after-call.dynamodb", self._count_capacity)
+
+    @contextmanager
+    def measured(self, network: Network = NO_DELAY) -> Iterator[Usage]:
+        """Everything that is sent inside the block, over a `network` of that delay. Blocks do not nest."""
+        usage = Usage()
+        self._usage, self.network = usage, network
+        processor, start = time.process_time(), time.perf_counter()
+        try:
+            yield usage
+        finally:
+            usage.seconds = time.perf_counter() - start
+            usage.processor_seconds = time.process_time() - processor
+            self._usage, self.network = None, NO_DELAY
+
+    def _send(self, http: URLLib3Session, request: AWSPreparedRequest, operation: str) -> AWSResponse:
+        """Sends the request in botocore's stead, which a handler of `before-send` may do by answering it."""
+        usage, start = self._usage, time.perf_counter()
+        if delay := self.network.seconds(operation):
+            # Stands for the way to AWS and back: the embedded DynamoDB is next door.
+            time.sleep(delay)
+        response: AWSResponse = http.send(request)
+        if usage is not None:
+            with self._lock:
+                usage.requests[operation] += 1
+                usage.refused += response.status_code >= 400
+                usage.in_flight.append((start, time.perf_counter()))
+        return response
+
+    def _count_capacity(self, parsed: dict[str, Any], event_name: str, **_: Any) -> None:
+        usage = self._usage
+        if usage is None or event_name.rpartition(".")[2] in _READS:
+            return
+        told = parsed.get("ConsumedCapacity", [])
+        with self._lock:
+            # One for each table, or just one where an operation has one table.
+            for consumed in told if isinstance(told, list) else [told]:
+                usage.write_units += consumed["CapacityUnits"]
+
+
+_READS = {"GetItem", "BatchGetItem", "TransactGetItems", "Query"}
+
+
+def _ask_for_capacity(params: dict[str, Any], model: Any, **_: Any) -> None:
+    if "ReturnConsumedCapacity" in model.input_shape.members:
+        params["ReturnConsumedCapacity"] = "INDEXES"

@@ -1,0 +1,182 @@
+"""The platform that is measured: the embedded AWS with the tables of template.yaml, and the code that runs on Lambda.
+
+The functions themselves are not deployed: their code is called here, in this process, so that every request it makes
+can be seen. So the tables have no streams, and nobody else works on a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import simplejson
+from samtranslator.yaml_helper import yaml_parse
+
+from productsync.stack import process
+from productsync.stack.aws import Aws
+from shared.catalog import CatalogStore
+from shared.credits import Channel, Ledger, PriceList
+from shared.dynamo.client import dynamodb_client
+from shared.ids import new_upload_id
+from shared.runs.artifacts import RunArtifacts, upload_key
+from shared.runs.commands import Started, StartRun, start_run
+from shared.runs.model import Run, RunState
+from shared.runs.preparer import PrepareRoom, prepare_run
+from shared.runs.store import RunStore
+from shared.runs.worker import Workshop, work
+from shared.times import utc_now
+from shared.workspaces import Opened, WorkspaceStore
+from tests.bench.feed import DEFINITION
+from tests.bench.wire import NO_DELAY, Network, Usage, Wire
+
+CREDITS = 1_000_000_000
+TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+CREDIT_TABLE, CATALOG_TABLE, WORK_TABLE = TABLES = ("CreditTable", "CatalogTable", "WorkTable")
+BUCKET = "bench"
+FEED = "bench"
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One run from the wish to its end, and what each part of it took of DynamoDB."""
+
+    run: Run
+    start: Usage
+    prepare: Usage
+    work: Usage
+
+    @property
+    def around(self) -> Usage:
+        """Starting and preparing: all but the worker."""
+        return self.start + self.prepare
+
+    @property
+    def whole(self) -> Usage:
+        return self.around + self.work
+
+
+class Workbench:
+    """Workspaces and imports on one embedded AWS. `wire` sees all that the code sends to DynamoDB."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.wire = Wire()
+        self.dynamodb = dynamodb_client(
+            endpoint_url=endpoint,
+            region_name=process.REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        self.wire.attach(self.dynamodb)
+        self._s3 = Aws.embedded(endpoint, process.REGION).s3()
+        self.runs = RunStore(self.dynamodb, WORK_TABLE)
+        self.artifacts = RunArtifacts(self._s3, BUCKET)
+        self._workspaces = WorkspaceStore(self.dynamodb, WORK_TABLE, CREDIT_TABLE)
+
+    def create(self) -> None:
+        """Makes the tables, as the template describes them but for their streams, and the bucket."""
+        template = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))
+        for name in TABLES:
+            described = template["Resources"][name]["Properties"]
+            kept = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+            request: dict[str, Any] = {part: described[part] for part in kept if part in described}
+            self.dynamodb.create_table(TableName=name, **request)
+        self._s3.create_bucket(Bucket=BUCKET)
+
+    def open_workspace(self) -> str:
+        opened = self._workspaces.open("bench", CREDITS, "EUR", idempotency_key=None, now=utc_now())
+        assert isinstance(opened, Opened)
+        return opened.workspace.workspace_id
+
+    def import_feed(self, workspace_id: str, file: Path, network: Network = NO_DELAY) -> Import:
+        """Runs a feed to its end. Each part begins with nothing in memory, like a function that starts cold."""
+        upload_id = new_upload_id(utc_now())
+        self._s3.upload_file(str(file), BUCKET, upload_key(workspace_id, FEED, upload_id))
+        with self.wire.measured(network) as start:
+            run = self._start(workspace_id, upload_id)
+        with self.wire.measured(network) as prepare:
+            prepared = prepare_run(PrepareRoom(self.runs, self.artifacts), workspace_id, run.run_id)
+        assert prepared is not None
+        assert prepared.state is RunState.RUNNING, prepared
+        with self.wire.measured(network) as worker:
+            finished = work(self._workshop(), workspace_id, run.run_id, lambda: False)
+        assert finished is not None
+        assert finished.state is RunState.FINISHED, finished
+        return Import(finished, start, prepare, worker)
+
+    def _start(self, workspace_id: str, upload_id: str) -> Run:
+        """As the API does it for a client that retries safely: with an idempotency key, and a key's channel."""
+        wish = StartRun(
+            workspace_id=workspace_id,
+            feed_id=FEED,
+            upload_id=upload_id,
+            definition=DEFINITION,
+            dry_run=False,
+            channel=Channel.API,
+            request_id=upload_id,
+            idempotency_key=upload_id,
+        )
+        started = start_run(
+            wish,
+            ledger=Ledger(self.dynamodb, CREDIT_TABLE),
+            runs=self.runs,
+            artifacts=self.artifacts,
+            prices=PriceList(),
+            render=_answer,
+            now=utc_now(),
+        )
+        assert isinstance(started, Started), started
+        return started.run
+
+    def _workshop(self) -> Workshop:
+        return Workshop(
+            ledger=Ledger(self.dynamodb, CREDIT_TABLE),
+            catalog=CatalogStore(self.dynamodb, CATALOG_TABLE),
+            runs=self.runs,
+            artifacts=self.artifacts,
+            prices=PriceList(),
+        )
+
+
+@contextmanager
+def embedded_workbench(directory: Path) -> Iterator[Workbench]:
+    """A workbench with an embedded AWS of its own in `directory`, which is stopped when the block ends."""
+    running, endpoint = process.start(directory)
+    try:
+        workbench = Workbench(endpoint)
+        workbench.create()
+        yield workbench
+    finally:
+        running.stop()
+
+
+def _answer(run: Run) -> str:
+    """The answer that a retry is given again, of the size that the API's has."""
+    totals = run.totals
+    return simplejson.dumps(
+        {
+            "run_id": run.run_id,
+            "feed_id": run.feed_id,
+            "state": run.state.value,
+            "dry_run": run.dry_run,
+            "channel": run.channel.value,
+            "upload_id": run.upload_id,
+            "rows_read": run.rows_read,
+            "created": totals.created,
+            "updated": totals.updated,
+            "unchanged": totals.unchanged,
+            "duplicates": run.duplicates,
+            "rejected": run.rejected,
+            "credits": totals.credits,
+            "progress": run.progress,
+            "by_entity": {},
+            "created_at": run.created_at.isoformat(),
+            "updated_at": run.updated_at.isoformat(),
+            "finished_at": None,
+            "paused": None,
+            "error": None,
+            "credits_available": None,
+        }
+    )

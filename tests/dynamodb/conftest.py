@@ -1,0 +1,48 @@
+"""Tables to prove the money code on: as the template has them, but nobody listens to their streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.money import Account, HandClock, World
+from tests.support.stack import Tables
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from productsync.stack import EmbeddedStack
+
+BUCKET = "quiet"
+
+
+@pytest.fixture(scope="session")
+def world(stack: EmbeddedStack, tables: Tables, dynamodb: DynamoDBClient) -> World:
+    """Copies of the deployed tables. On the originals the deployed functions would work on the same runs."""
+    names = [_copy(dynamodb, table, f"quiet-{table}") for table in (tables.credit, tables.catalog, tables.work)]
+    stack.aws.s3().create_bucket(Bucket=BUCKET)
+    return World(stack.state.aws_endpoint, *names, bucket=BUCKET)
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def open_account(world: World, clock: HandClock) -> Callable[[int], Account]:
+    """Opens a fresh workspace with so many starter credits."""
+    return lambda starter: Account(world, starter, clock)
+
+
+def _copy(dynamodb: DynamoDBClient, original: str, name: str) -> str:
+    described: dict[str, Any] = dict(dynamodb.describe_table(TableName=original)["Table"])
+    request: dict[str, Any] = {part: described[part] for part in ("AttributeDefinitions", "KeySchema")}
+    if indexes := described.get("GlobalSecondaryIndexes"):
+        request["GlobalSecondaryIndexes"] = [
+            {part: index[part] for part in ("IndexName", "KeySchema", "Projection")} for index in indexes
+        ]
+    dynamodb.create_table(TableName=name, BillingMode="PAY_PER_REQUEST", **request)
+    return name

@@ -1,0 +1,220 @@
+"""Would anybody notice? Each line that holds a law up is broken here, in memory, and a test must fail for it.
+
+| broken | law | the story that catches it |
+|---|---|---|
+| the order in which cancellation reasons are read | 2 | the retry of the operation that spent the last credit |
+| the first reason decides (a conflict leaves it open) | 2 | a conflict before a failed condition |
+| the entry's condition | 2 | a replay months later; a reused identifier; the terrible day |
+| the idempotency key's condition | 2 | an idempotency key answers what it answered |
+| the balance's condition: enough is left | 3 | a rich view spends what another has spent; the drain by 32 threads |
+| the balance's condition: the order of drawing is right | 4 | a view from before a grant |
+| the balance's condition: not expired | 3 | an expiry that was brought forward |
+| the balance's condition: the debt stays within its cap | 3 | two ledgers owe together |
+| the cursor's condition: the position | 2 | a worker that slept through a pause and a resume |
+| the cursor's condition: the state | 5 | a cancelled run stops where it is |
+| a record's condition: the version that was seen | 6 | a hand edit between reading and writing |
+| a record's condition: nothing stood there | 6 | a record made by hand meanwhile |
+| a grant's condition | 2 | a top-up is given once for each reference |
+
+A story that is named here passes in its own file; it is run again on the broken code, and must not pass.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from shared.catalog import store as catalog_store
+from shared.credits import account, ledger, operations
+from shared.dynamo import transactions
+from shared.runs import planning, worker
+from shared.runs import store as runs_store
+from tests.dynamodb import test_drains as drains
+from tests.dynamodb import test_faults as faults_stories
+from tests.dynamodb import test_imports as imports
+from tests.dynamodb import test_ledger as ledgers
+from tests.support.money import Account, HandClock
+
+OpenAccount = Callable[[int], Account]
+Story = Callable[[OpenAccount, HandClock], None]
+
+
+@dataclass(frozen=True)
+class Break:
+    """Source text to put in the place of other text, in one function, wherever it is used."""
+
+    function: str
+    owner: Any
+    right: str
+    wrong: str
+    used_in: tuple[Any, ...] = ()
+
+
+BREAKS = {
+    "order of reasons": Break(
+        "_judge",
+        ledger.Ledger,
+        """\
+        if (reason := next(reasons)) is not None:
+            return _replay_of_entry(plan, reason.item or {})
+        if charged and (reason := next(reasons)) is not None:
+            if reason.item is None:
+                return UnknownWorkspace(plan.workspace_id)
+            return self._remember(account.to_balance(reason.item))
+""",
+        """\
+        entry = next(reasons)
+        if charged and (reason := next(reasons)) is not None:
+            if reason.item is None:
+                return UnknownWorkspace(plan.workspace_id)
+            return self._remember(account.to_balance(reason.item))
+        if entry is not None:
+            return _replay_of_entry(plan, entry.item or {})
+""",
+    ),
+    "first reason": Break(
+        "_decision",
+        transactions,
+        'first = next(reason["Code"] for reason in reasons if reason["Code"] != "None")',
+        'first = max(reason["Code"] for reason in reasons if reason["Code"] != "None"); first = "ConditionalCheckFailed"',
+    ),
+    "entry": Break(
+        "put_operation",
+        operations,
+        '"attribute_not_exists(pk)"',
+        '"attribute_not_exists(never)"',
+        (ledger,),
+    ),
+    "idempotency key": Break(
+        "_put_call", ledger, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"'
+    ),
+    "balance: enough": Break(
+        "charge", account, 'f"{grant}.#remaining >= {part}"', 'f"attribute_exists({grant}.#remaining)"'
+    ),
+    "balance: order": Break(
+        "charge", account, '"#revision = :revision"', '"(#revision = :revision OR attribute_exists(pk))"'
+    ),
+    "balance: expiry": Break(
+        "charge", account, 'OR {grant}.#expires_at > :now)"', 'OR {grant}.#expires_at > :now OR attribute_exists(pk))"'
+    ),
+    "balance: debt": Break(
+        "charge", account, '"#owed <= :debt_before"', '"(#owed <= :debt_before OR attribute_exists(pk))"'
+    ),
+    "cursor: position": Break(
+        "move_run",
+        runs_store,
+        '"#position = :position"',
+        '"(#position = :position OR attribute_exists(pk))"',
+        (worker,),
+    ),
+    "cursor: state": Break(
+        "move_run", runs_store, '"#state = :state"', '"(#state = :state OR attribute_exists(pk))"', (worker,)
+    ),
+    "record: version": Break(
+        "put_record", catalog_store, '"version = :seen"', '"attribute_exists(pk) OR version = :seen"', (planning,)
+    ),
+    "record: new": Break(
+        "put_record", catalog_store, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"', (planning,)
+    ),
+    "grant": Break("_put_new", account, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"'),
+}
+
+
+def edited(open_account: OpenAccount, name: str, attributes: dict[str, Any]) -> None:
+    imports.test_a_hand_edit_between_reading_and_writing_is_seen(
+        open_account, ("product", name), attributes, "note kept"
+    )
+
+
+CATCHES: list[tuple[str, Story]] = [
+    (
+        "order of reasons",
+        lambda opens, _: ledgers.test_the_retry_is_a_replay_for_a_ledger_that_still_remembers_a_credit(opens),
+    ),
+    (
+        "order of reasons",
+        lambda opens, _: ledgers.test_outcomes_in_their_order_of_precedence(
+            opens, ledgers.Wrong(known=True, unpaid=True), ledgers.Replayed, remembers=True
+        ),
+    ),
+    (
+        "first reason",
+        lambda opens, _: faults_stories.test_a_conflict_before_a_failed_condition_leaves_the_decision_open(opens),
+    ),
+    ("entry", ledgers.test_a_retry_is_a_replay_months_later_and_charges_nothing),
+    (
+        "entry",
+        lambda opens, _: ledgers.test_outcomes_in_their_order_of_precedence(
+            opens, ledgers.Wrong(reused=True), ledgers.OperationIdReused, remembers=True
+        ),
+    ),
+    (
+        "idempotency key",
+        lambda opens, _: ledgers.test_an_idempotency_key_answers_what_it_answered(opens, 5, cold=False),
+    ),
+    ("balance: enough", lambda opens, _: ledgers.test_a_rich_view_does_not_spend_what_another_ledger_has_spent(opens)),
+    (
+        "balance: enough",
+        lambda opens, _: drains.test_32_threads_drain_one_balance_to_exactly_zero(opens, shared=False),
+    ),
+    (
+        "balance: order",
+        lambda opens, _: ledgers.test_a_view_from_before_a_grant_does_not_draw_in_the_wrong_order(opens),
+    ),
+    (
+        "balance: expiry",
+        ledgers.test_an_expiry_that_was_brought_forward_is_seen_by_a_ledger_that_remembers_the_old_one,
+    ),
+    ("balance: debt", lambda opens, _: ledgers.test_two_ledgers_together_owe_no_more_than_the_cap(opens)),
+    (
+        "cursor: position",
+        lambda opens, _: imports.test_a_worker_that_slept_through_a_pause_and_a_resume_does_not_repeat_the_step(opens),
+    ),
+    (
+        "cursor: state",
+        lambda opens, _: imports.test_a_cancelled_run_stops_where_it_is_and_keeps_what_it_paid_for(opens, 1000),
+    ),
+    ("record: version", lambda opens, _: edited(opens, "p10", {"title": "old", "note": "mine"})),
+    ("record: new", lambda opens, _: edited(opens, "p11", {"note": "mine"})),
+    ("grant", ledgers.test_a_top_up_is_given_once_for_each_reference),
+]
+
+
+@pytest.mark.parametrize(("broken", "story"), CATCHES, ids=[f"{broken} {n}" for n, (broken, _) in enumerate(CATCHES)])
+def test_the_break_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, open_account: OpenAccount, clock: HandClock, broken: str, story: Story
+) -> None:
+    break_it(monkeypatch, BREAKS[broken])
+    # A wrong outcome or a wrong figure; a break that only makes DynamoDB refuse the request would prove nothing.
+    with pytest.raises(AssertionError):
+        story(open_account, clock)
+
+
+def test_every_break_has_a_story_that_catches_it() -> None:
+    assert {broken for broken, _ in CATCHES} == set(BREAKS)
+
+
+@pytest.mark.parametrize("broken", BREAKS)
+def test_what_is_broken_is_the_code_as_it_is(broken: str) -> None:
+    this = BREAKS[broken]
+    assert inspect.getsource(getattr(this.owner, this.function)).count(this.right) == 1
+    for user in this.used_in:
+        assert getattr(user, this.function) is getattr(this.owner, this.function)
+
+
+def break_it(monkeypatch: pytest.MonkeyPatch, this: Break) -> None:
+    """Compiles the function anew with the wrong text, in the module it comes from, and puts it in place."""
+    right = getattr(this.owner, this.function)
+    source = inspect.getsource(right)
+    assert source.count(this.right) == 1
+    names: dict[str, Any] = {}
+    code = "from __future__ import annotations\n" + textwrap.dedent(source.replace(this.right, this.wrong))
+    exec(compile(code, f"<{this.function}, broken>", "exec"), vars(sys.modules[right.__module__]), names)  # noqa: S102 - the point
+    for owner in (this.owner, *this.used_in):
+        monkeypatch.setattr(owner, this.function, names[this.function])

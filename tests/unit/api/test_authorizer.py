@@ -1,0 +1,117 @@
+"""The authorizer on events as API Gateway sends them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+from functions.authorizer.handler import bearer_token, handler, policy
+from shared.credits import Channel
+from shared.workspaces import Principal, Scope
+
+KEY_ID = "key_01KAMZ5Q00APVWEYWXCMJ7D3FR"
+SECRET = "psk_01KAMZ5Q00APVWEYWXCMJ7D3FR_k3J9xQ2mVt7Lw0RbYc5HnEa8Us1Zd4Gf6Ti-Po_XqWy"
+STORED = {
+    "pk": {"S": f"KEY#{KEY_ID}"},
+    "sk": {"S": "KEY"},
+    "key_id": {"S": KEY_ID},
+    "digest": {"S": hashlib.sha256(SECRET.encode()).hexdigest()},
+    "workspace_id": {"S": "ws_01KAMZ5Q000000000000000001"},
+    "scopes": {"L": [{"S": "read"}, {"S": "write"}]},
+    "created_at": {"S": "2026-11-22T08:00:00.000Z"},
+}
+LOOK_UP = {"TableName": "work", "Key": {"pk": STORED["pk"], "sk": STORED["sk"]}, "ConsistentRead": True}
+
+UNAUTHORIZED = re.escape("Unauthorized") + "$"
+
+Event = Callable[[str], dict[str, Any]]
+
+
+@pytest.mark.parametrize("name", ["authorizer_valid", "authorizer_lower_case"])
+def test_a_valid_key_may_call_the_stage_it_was_sent_to(dynamodb: Stubber, event: Event, name: str) -> None:
+    dynamodb.add_response("get_item", {"Item": STORED}, LOOK_UP)
+    answer = handler(event(name), None)
+    assert answer == {
+        "principalId": KEY_ID,
+        "policyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Action": "execute-api:Invoke",
+                    "Effect": "Allow",
+                    "Resource": "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/v1/*",
+                }
+            ],
+        },
+        "context": {
+            "key_id": KEY_ID,
+            "scopes": "read write",
+            "channel": "api",
+            "workspace_id": "ws_01KAMZ5Q000000000000000001",
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["authorizer_malformed", "authorizer_other_scheme", "authorizer_no_header", "authorizer_no_headers"],
+)
+def test_what_no_key_looks_like_is_refused_without_a_look_at_the_table(
+    dynamodb: Stubber, event: Event, name: str
+) -> None:
+    with pytest.raises(Exception, match=UNAUTHORIZED):
+        handler(event(name), None)
+    dynamodb.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(
+    ("name", "item"),
+    [
+        ("authorizer_wrong_secret", STORED),
+        ("authorizer_valid", None),
+        ("authorizer_valid", STORED | {"revoked_at": {"S": "2026-11-22T09:00:00.000Z"}}),
+    ],
+)
+def test_other_keys_are_refused_in_the_words_that_api_gateway_knows(
+    dynamodb: Stubber, event: Event, capsys: pytest.CaptureFixture[str], name: str, item: dict[str, Any] | None
+) -> None:
+    dynamodb.add_response("get_item", {"Item": item} if item else {}, LOOK_UP)
+    with pytest.raises(Exception, match=UNAUTHORIZED):
+        handler(event(name), None)
+    assert SECRET[:40] not in "".join(capsys.readouterr())
+
+
+def test_an_outage_is_no_answer_about_the_key(dynamodb: Stubber, event: Event) -> None:
+    dynamodb.add_client_error("get_item", "AccessDeniedException", http_status_code=400)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        handler(event("authorizer_valid"), None)
+
+
+@pytest.mark.parametrize(
+    ("headers", "token"),
+    [
+        ({"Authorization": "Bearer abc"}, "abc"),
+        ({"AUTHORIZATION": "BEARER abc"}, "abc"),
+        ({"authorization": "  bearer   abc  "}, "abc"),
+        ({"Authorization": "abc"}, None),
+        ({"Authorization": "Bearer"}, None),
+        ({"Authorization": "Bearer  "}, None),
+        ({"Authorization": "Basic abc"}, None),
+        ({"X-Api-Key": "abc"}, None),
+        ({}, None),
+    ],
+)
+def test_the_token_of_a_bearer_header(headers: dict[str, str], token: str | None) -> None:
+    assert bearer_token(headers) == token
+
+
+def test_an_operator_s_context_holds_no_null() -> None:
+    operator = Principal(None, "key_1", frozenset({Scope.OPERATOR}), Channel.API)
+    context = policy(operator, "arn:aws:execute-api:eu-central-1:1:api/v1/POST/workspaces")["context"]
+    assert context == {"key_id": "key_1", "scopes": "operator", "channel": "api"}

@@ -1,0 +1,195 @@
+"""The handler on events as API Gateway sends them: what is answered, what is logged, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ConnectTimeoutError
+from botocore.stub import Stubber
+
+from functions.api import services
+from functions.api.handler import app, logger
+from shared.dynamo.transactions import StoreUnavailable
+from shared.dynamo.values import to_item
+
+if TYPE_CHECKING:
+    from tests.unit.api.conftest import Answer
+
+WORKSPACE = "ws_01KAMZ5Q000000000000000001"
+GRANT = {
+    "grant_id": "gr_1",
+    "workspace_id": WORKSPACE,
+    "kind": "free",
+    "credits": 5000,
+    "unit_price": "0",
+    "currency": "EUR",
+    "priority": 10,
+    "granted_at": "2026-11-20T08:00:00.000Z",
+}
+BALANCE = {
+    "workspace_id": WORKSPACE,
+    "available": 4999,
+    "owed": 0,
+    "granted": 5000,
+    "consumed": 1,
+    "expired": 0,
+    "void": 0,
+    "revision": 1,
+    "grants": {"gr_1": {name: GRANT[name] for name in ("unit_price", "currency", "priority", "granted_at")}},
+}
+BALANCE["grants"]["gr_1"]["remaining"] = 4999  # type: ignore[index]
+
+Event = Callable[[str], dict[str, Any]]
+Call = Callable[[dict[str, Any]], "Answer"]
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> StringIO:
+    """What the function logs."""
+    lines = StringIO()
+    monkeypatch.setattr(logger.registered_handler, "stream", lines)
+    return lines
+
+
+def give_account(dynamodb: Stubber) -> None:
+    dynamodb.add_response("query", {"Items": [to_item(GRANT)]})
+    dynamodb.add_response("get_item", {"Item": to_item(BALANCE)})
+
+
+def test_the_account_is_answered_in_full(call: Call, event: Event, dynamodb: Stubber) -> None:
+    give_account(dynamodb)
+    answer = call(event("api_get_credits"))
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["X-Request-Id"] == "0b9d4a52-6c1e-4e57-9d0e-000000000001"
+    assert answer.body["available"] == 4999
+    assert answer.body["grants"][0]["remaining"] == 4999
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "slug", "words"),
+    [
+        ("api_malformed_body", 400, "malformed-request", "not JSON"),
+        ("api_invalid_body", 422, "validation", "entities.0.entity"),
+        ("api_without_scope", 403, "forbidden", "operator"),
+        ("api_operator_in_workspace_route", 403, "forbidden", "belongs to no workspace"),
+        ("api_unknown_route", 404, "not-found", "no such path"),
+    ],
+)
+def test_what_is_refused_without_a_look_at_any_store(
+    call: Call, event: Event, name: str, status: int, slug: str, words: str
+) -> None:
+    given_event = event(name)
+    answer = call(given_event)
+    assert answer.status == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.body["type"] == f"/problems/{slug}"
+    assert words in answer.body["detail"]
+    request = given_event["requestContext"]["requestId"]
+    assert answer.body["request_id"] == answer.headers["X-Request-Id"] == request
+
+
+def test_a_body_is_read_whatever_its_content_type(call: Call, event: Event, dynamodb: Stubber) -> None:
+    dynamodb.add_response("get_item", {})
+    answer = call(event("api_form_content_type"))
+    assert answer.status == 404
+    assert answer.body["detail"] == "There is no feed supplier-a."
+
+
+def test_unknown_query_parameters_are_ignored(call: Call, event: Event, dynamodb: Stubber) -> None:
+    given_event = event("api_list_operations")
+    dynamodb.add_response("get_item", {})
+    for _ in range(31):
+        dynamodb.add_response("query", {"Items": []})
+    answer = call(given_event)
+    assert answer.status == 200
+    assert answer.body == {"items": [], "next_cursor": None}
+
+
+@pytest.mark.parametrize("length", [0, 256])
+def test_an_idempotency_key_has_1_to_255_characters(call: Call, event: Event, length: int) -> None:
+    given_event = event("api_open_workspace")
+    given_event["multiValueHeaders"]["Idempotency-Key"] = ["k" * length]
+    answer = call(given_event)
+    assert answer.status == 422
+    assert answer.body["errors"][0]["field"] == "idempotency-key"
+
+
+@pytest.mark.parametrize("key", ["schlüssel", "a\tb", "\x7f"])
+def test_an_idempotency_key_is_printable_ascii(call: Call, event: Event, key: str) -> None:
+    given_event = event("api_open_workspace")
+    given_event["multiValueHeaders"]["Idempotency-Key"] = [key]
+    assert call(given_event).status == 422
+
+
+def test_a_store_that_refuses_is_a_503_and_no_more_is_said(
+    call: Call, event: Event, dynamodb: Stubber, logged: StringIO
+) -> None:
+    dynamodb.add_client_error("query", "InternalServerError", "inner words", http_status_code=500)
+    answer = call(event("api_get_credits"))
+    assert answer.status == 503
+    assert answer.headers["Retry-After"] == "2"
+    assert "inner words" not in answer.text
+    assert "inner words" in logged.getvalue()
+
+
+@pytest.mark.parametrize("error", [ConnectTimeoutError(endpoint_url="https://inner"), StoreUnavailable("inner")])
+def test_a_store_that_does_not_answer_is_a_503(
+    call: Call, event: Event, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise error
+
+    ledger = services.services().ledger
+    monkeypatch.setattr(ledger, "grants", fail)
+    answer = call(event("api_get_credits"))
+    assert answer.status == 503
+    assert "inner" not in answer.text
+
+
+def test_a_bug_is_a_500_that_is_logged_and_not_told(
+    call: Call, event: Event, dynamodb: Stubber, logged: StringIO
+) -> None:
+    dynamodb.add_response("query", {"Items": [{"surprise": {"S": "inner words"}}]})
+    answer = call(event("api_get_credits"))
+    assert answer.status == 500
+    assert answer.body["type"] == "/problems/internal-error"
+    assert "KeyError" not in answer.text
+    assert "KeyError" in logged.getvalue()
+
+
+def test_nothing_secret_is_logged(call: Call, event: Event, logged: StringIO) -> None:
+    given_event = event("api_malformed_body")
+    call(given_event)
+    lines = logged.getvalue().splitlines()
+    (said,) = [json.loads(line) for line in lines if '"answered"' in line]
+    assert said["status"] == 400
+    assert said["workspace_id"] == WORKSPACE
+    assert said["correlation_id"] == given_event["requestContext"]["requestId"]
+    for secret in (given_event["headers"]["Authorization"].removeprefix("Bearer "), given_event["body"]):
+        assert secret not in "".join(lines)
+
+
+def test_the_resolver_has_exactly_the_routes_of_the_template(project: Any) -> None:
+    from samtranslator.yaml_helper import yaml_parse  # noqa: PLC0415  # slow to import, and only needed here
+
+    template = yaml_parse((project / "template.yaml").read_text(encoding="utf-8"))
+    events = template["Resources"]["Api"]["Properties"]["Events"].values()
+    deployed = {
+        (each["Properties"]["Method"].upper(), each["Properties"]["Path"].replace("+}", "}")) for each in events
+    }
+    known = {(route.method, route.openapi_path) for route in app._static_routes + app._dynamic_routes}
+    assert known == deployed
+
+
+def test_every_route_describes_itself() -> None:
+    document = json.loads(app.get_openapi_json_schema(title="ProductSync", version="1"))
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            successes = [status for status in operation["responses"] if status.startswith("2")]
+            assert operation["summary"], (method, path)
+            assert successes, (method, path)

@@ -1,0 +1,119 @@
+"""The run dispatcher on events as the stream sends them; SQS is stubbed at the request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
+from botocore.stub import Stubber
+
+from functions.run_dispatcher import handler as dispatcher
+
+PREPARE = "https://sqs.eu-central-1.amazonaws.com/123456789012/prepare"
+IMPORT = "https://sqs.eu-central-1.amazonaws.com/123456789012/import"
+WORKSPACE = "ws_01KAMZ5Q000000000000000001"
+FIRST_RUN = "run_01KAMZ8E000000000000000001"
+SECOND_RUN = "run_01KAMZ8E000000000000000002"
+
+
+@dataclass
+class Context:
+    """What Lambda says of an invocation."""
+
+    function_name: str = "run-dispatcher"
+    memory_limit_in_mb: int = 256
+    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:run-dispatcher"
+    aws_request_id: str = "6f0c4a0e"
+
+
+@pytest.fixture
+def sqs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+    client = boto3.client("sqs", region_name="eu-central-1")
+    environment = {
+        "CREDIT_TABLE": "credit",
+        "CATALOG_TABLE": "catalog",
+        "WORK_TABLE": "work",
+        "DATA_BUCKET": "data",
+        "PREPARE_QUEUE_URL": PREPARE,
+        "IMPORT_QUEUE_URL": IMPORT,
+        "STARTER_CREDITS": "5000",
+        "ACTION_PRICES": '{"record_created":1,"record_updated":1,"scheduled_job":1,"rule_fired":1,"api_call":1}',
+        "CURRENCY": "EUR",
+        "OWED_CAP": "1000",
+        "MAX_FEED_BYTES": "1073741824",
+        "IMPORT_LEG_SECONDS": "600",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    dispatcher.settings.cache_clear()
+    monkeypatch.setattr(dispatcher, "sqs", lambda: client)
+    with Stubber(client) as stubber:
+        yield stubber
+    dispatcher.settings.cache_clear()
+
+
+def event(project: Path, name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((project / "events" / f"run_dispatcher_{name}.json").read_text())
+    return document
+
+
+def expect(sqs: Stubber, queue: str, run_id: str) -> None:
+    body = json.dumps({"workspace_id": WORKSPACE, "run_id": run_id})
+    sqs.add_response("send_message", {"MessageId": "1"}, {"QueueUrl": queue, "MessageBody": body})
+
+
+def call(document: dict[str, Any]) -> list[str]:
+    """Calls the handler and returns the sequence numbers that it reports as failed."""
+    report = dispatcher.handler(document, Context())  # type: ignore[arg-type]  # what the handler reads of a context
+    return [str(failure["itemIdentifier"]) for failure in report["batchItemFailures"]]
+
+
+def test_a_new_run_goes_to_be_prepared(project: Path, sqs: Stubber) -> None:
+    expect(sqs, PREPARE, FIRST_RUN)
+    assert call(event(project, "new_run")) == []
+    sqs.assert_no_pending_responses()
+
+
+def test_prepared_runs_and_runs_that_are_handed_over_go_to_be_imported(project: Path, sqs: Stubber) -> None:
+    expect(sqs, IMPORT, FIRST_RUN)
+    expect(sqs, IMPORT, SECOND_RUN)
+    assert call(event(project, "hand_over")) == []
+    sqs.assert_no_pending_responses()
+
+
+def test_a_record_that_comes_twice_is_sent_twice_and_that_is_fine(project: Path, sqs: Stubber) -> None:
+    expect(sqs, PREPARE, FIRST_RUN)
+    expect(sqs, PREPARE, FIRST_RUN)
+    assert call(event(project, "duplicate")) == []
+    sqs.assert_no_pending_responses()
+
+
+def test_a_run_without_a_doorbell_is_nobodys_business(project: Path, sqs: Stubber) -> None:
+    assert call(event(project, "no_doorbell")) == []
+    sqs.assert_no_pending_responses()
+
+
+def test_what_is_malformed_is_reported_by_its_sequence_number_and_the_rest_goes_on(project: Path, sqs: Stubber) -> None:
+    document = event(project, "malformed")
+    expect(sqs, PREPARE, FIRST_RUN)
+    assert call(document) == [record["dynamodb"]["SequenceNumber"] for record in document["Records"][1:]]
+    sqs.assert_no_pending_responses()
+
+
+def test_a_message_that_cannot_be_sent_is_reported(project: Path, sqs: Stubber) -> None:
+    document = event(project, "hand_over")
+    expect(sqs, IMPORT, FIRST_RUN)
+    sqs.add_client_error("send_message", "ServiceUnavailable", http_status_code=503)
+    assert call(document) == [document["Records"][1]["dynamodb"]["SequenceNumber"]]
+
+
+def test_a_batch_that_fails_as_a_whole_fails_the_invocation(project: Path, sqs: Stubber) -> None:
+    sqs.add_client_error("send_message", "ServiceUnavailable", http_status_code=503)
+    with pytest.raises(BatchProcessingError):
+        call(event(project, "new_run"))

@@ -1,0 +1,396 @@
+"""The policies of template.yaml: what AWS is asked for, checked on the template as CloudFormation gets it from SAM."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+from productsync.stack.build import PYTHON_VERSION
+
+Resource = dict[str, Any]
+
+TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
+
+FUNCTIONS = {"Api", "Authorizer", "FeedPreparer", "ImportWorker", "RunDispatcher"}
+
+ROUTES = {
+    ("POST", "/workspaces"),
+    ("POST", "/workspaces/{workspace_id}/top-ups"),
+    ("GET", "/credits"),
+    ("GET", "/presets"),
+    ("GET", "/presets/{name}"),
+    ("GET", "/feeds"),
+    ("GET", "/feeds/{feed_id}"),
+    ("PUT", "/feeds/{feed_id}"),
+    ("DELETE", "/feeds/{feed_id}"),
+    ("POST", "/feeds/{feed_id}/uploads"),
+    ("POST", "/feeds/{feed_id}/runs"),
+    ("GET", "/feeds/{feed_id}/runs"),
+    ("GET", "/runs/{run_id}"),
+    ("POST", "/runs/{run_id}/cancel"),
+    ("POST", "/runs/{run_id}/resume"),
+    ("GET", "/runs/{run_id}/rejections"),
+    ("GET", "/operations"),
+    ("GET", "/operations/{operation_id}"),
+    ("GET", "/records/{entity}"),
+    ("GET", "/records/{entity}/{key+}"),
+}
+
+# Actions that AWS defines without a resource, so that there is nothing narrower than `*`.
+WITHOUT_RESOURCE = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
+
+
+class _NoManagedPolicies:
+    """The roles are written out in the template, so SAM never has to look up a managed policy."""
+
+    def load(self) -> dict[str, str]:
+        return {}
+
+
+@cache
+def source() -> dict[str, Any]:
+    """The template as it is written."""
+    return dict(yaml_parse(TEMPLATE.read_text(encoding="utf-8")))
+
+
+@cache
+def resources() -> dict[str, Resource]:
+    """The resources that CloudFormation gets, by logical name."""
+    return dict(transform(yaml_parse(TEMPLATE.read_text(encoding="utf-8")), {}, _NoManagedPolicies())["Resources"])
+
+
+def of_type(kind: str) -> dict[str, Resource]:
+    """The properties of the resources of one type, by logical name."""
+    return {name: one["Properties"] for name, one in resources().items() if one["Type"] == kind}
+
+
+def statements() -> list[tuple[str, dict[str, Any]]]:
+    """Each statement of each role's own policies, with the role's name."""
+    return [
+        (name, statement)
+        for name, role in of_type("AWS::IAM::Role").items()
+        for policy in role.get("Policies", [])
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def refers_to(value: Any) -> set[str]:
+    """The logical names that a value refers to."""
+    if isinstance(value, dict):
+        if "Ref" in value:
+            return {value["Ref"]}
+        if "Fn::GetAtt" in value:
+            target = value["Fn::GetAtt"]
+            return {target[0] if isinstance(target, list) else target.split(".")[0]}
+        if "Fn::Sub" in value:
+            return {part.split("}")[0].split(".")[0] for part in value["Fn::Sub"].split("${")[1:]}
+        return set().union(*map(refers_to, value.values()))
+    if isinstance(value, list):
+        return set().union(*map(refers_to, value))
+    return set()
+
+
+def test_sam_accepts_the_template() -> None:
+    assert set(of_type("AWS::Lambda::Function")) == FUNCTIONS
+
+
+# --- least privilege ---
+
+
+def test_no_action_is_a_wildcard() -> None:
+    for role, statement in statements():
+        for action in as_list(statement["Action"]):
+            assert "*" not in action, f"{role}: {statement['Sid']}"
+
+
+def test_no_resource_is_a_wildcard_where_a_narrower_one_exists() -> None:
+    for role, statement in statements():
+        if "*" in as_list(statement["Resource"]):
+            assert set(as_list(statement["Action"])) <= WITHOUT_RESOURCE, f"{role}: {statement['Sid']}"
+
+
+def test_every_resource_is_one_of_this_stack() -> None:
+    for role, statement in statements():
+        for resource in as_list(statement["Resource"]):
+            assert resource == "*" or refers_to(resource) <= set(resources()), f"{role}: {statement['Sid']}"
+
+
+def test_each_function_has_a_role_of_its_own_and_no_managed_policy() -> None:
+    roles = [next(iter(refers_to(function["Role"]))) for function in of_type("AWS::Lambda::Function").values()]
+    assert len(set(roles)) == len(FUNCTIONS)
+    for role in roles:
+        assert "ManagedPolicyArns" not in resources()[role]["Properties"]
+
+
+def test_the_authorizer_reads_keys_and_nothing_else_of_the_tables() -> None:
+    allowed = [
+        one for role, one in statements() if role == "AuthorizerRole" and "dynamodb" in json.dumps(one["Action"])
+    ]
+    assert [one["Action"] for one in allowed] == [["dynamodb:GetItem"]]
+    assert allowed[0]["Condition"]["ForAllValues:StringLike"] == {"dynamodb:LeadingKeys": "KEY#*"}
+
+
+def test_only_who_pays_may_write_to_the_credit_table() -> None:
+    writers = {
+        role
+        for role, statement in statements()
+        if "CreditTable" in refers_to(statement["Resource"])
+        and any(action.startswith(("dynamodb:Put", "dynamodb:Update")) for action in as_list(statement["Action"]))
+    }
+    assert writers == {"ApiRole", "ImportWorkerRole"}
+
+
+def test_nobody_may_scan_or_delete_what_was_paid_for() -> None:
+    for role, statement in statements():
+        actions = set(as_list(statement["Action"]))
+        assert "dynamodb:Scan" not in actions, role
+        if refers_to(statement["Resource"]) & {"CreditTable", "CatalogTable"}:
+            assert "dynamodb:DeleteItem" not in actions, role
+
+
+# --- data ---
+
+
+@pytest.mark.parametrize("table", ["CreditTable", "CatalogTable", "WorkTable"])
+def test_tables_are_recoverable_encrypted_and_kept(table: str) -> None:
+    resource = resources()[table]
+    properties = resource["Properties"]
+    assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert properties["SSESpecification"] == {"SSEEnabled": True}
+    assert properties["BillingMode"] == "PAY_PER_REQUEST"
+    # Kept when the stack goes; a table of a creation that failed holds nothing and goes with it.
+    assert resource["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert resource["UpdateReplacePolicy"] == "Retain"
+
+
+def test_the_credit_table_streams_both_images_and_the_work_table_the_new_one() -> None:
+    tables = of_type("AWS::DynamoDB::Table")
+    assert tables["CreditTable"]["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+    assert tables["WorkTable"]["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
+
+
+def test_the_bucket_is_private_encrypted_and_kept() -> None:
+    resource = resources()["DataBucket"]
+    properties = resource["Properties"]
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(properties["PublicAccessBlockConfiguration"]) == 4
+    assert properties["BucketEncryption"]
+    assert resource["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert resource["UpdateReplacePolicy"] == "Retain"
+    expiry = {rule["Id"]: rule.get("ExpirationInDays") for rule in properties["LifecycleConfiguration"]["Rules"]}
+    assert expiry == {"uploads": 30, "runs": 90, "unfinished-uploads": None}
+
+
+def test_the_bucket_refuses_what_does_not_come_over_tls() -> None:
+    policy = resources()["DataBucketPolicy"]["Properties"]["PolicyDocument"]
+    denied = [one for one in policy["Statement"] if one["Effect"] == "Deny"]
+    assert [one["Condition"] for one in denied] == [{"Bool": {"aws:SecureTransport": "false"}}]
+
+
+# --- queues and triggers ---
+
+
+def dead_letter_queues() -> set[str]:
+    queues = of_type("AWS::SQS::Queue")
+    of_queues = {
+        next(iter(refers_to(queue["RedrivePolicy"]["deadLetterTargetArn"])))
+        for queue in queues.values()
+        if "RedrivePolicy" in queue
+    }
+    of_mappings = {
+        next(iter(refers_to(mapping["DestinationConfig"]["OnFailure"]["Destination"])))
+        for mapping in of_type("AWS::Lambda::EventSourceMapping").values()
+        if "DestinationConfig" in mapping
+    }
+    return of_queues | of_mappings
+
+
+def test_every_queue_is_encrypted_and_has_dead_letters_or_is_dead_letters() -> None:
+    for name, queue in of_type("AWS::SQS::Queue").items():
+        assert queue["SqsManagedSseEnabled"] is True, name
+        assert ("RedrivePolicy" in queue) != (name in dead_letter_queues()), name
+        assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600, name
+
+
+def test_every_trigger_reports_partial_failures_and_ends_in_dead_letters() -> None:
+    mappings = of_type("AWS::Lambda::EventSourceMapping")
+    assert len(mappings) == 3
+    for name, mapping in mappings.items():
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], name
+        source_name = next(iter(refers_to(mapping["EventSourceArn"])))
+        if resources()[source_name]["Type"] == "AWS::SQS::Queue":
+            assert "RedrivePolicy" in resources()[source_name]["Properties"], name
+            assert mapping["ScalingConfig"]["MaximumConcurrency"] >= 2, name
+        else:
+            assert mapping["DestinationConfig"]["OnFailure"], name
+            assert mapping["MaximumRetryAttempts"] > 0, name
+            assert mapping["BisectBatchOnFunctionError"] is True, name
+
+
+def test_a_message_stays_hidden_as_long_as_its_function_may_run_and_no_longer() -> None:
+    for mapping in of_type("AWS::Lambda::EventSourceMapping").values():
+        queue = resources()[next(iter(refers_to(mapping["EventSourceArn"])))]
+        function = resources()[next(iter(refers_to(mapping["FunctionName"])))]
+        if queue["Type"] == "AWS::SQS::Queue":
+            assert queue["Properties"]["VisibilityTimeout"] == function["Properties"]["Timeout"]
+
+
+def test_the_stream_calls_only_for_runs_whose_doorbell_rings() -> None:
+    mapping = resources()["RunDispatcherDoorbell"]["Properties"]
+    patterns = [json.loads(one["Pattern"]) for one in mapping["FilterCriteria"]["Filters"]]
+    assert patterns == [{"dynamodb": {"NewImage": {"doorbell": {"S": ["prepare", "import"]}}}}]
+
+
+# --- watching ---
+
+
+def test_every_log_group_has_a_retention_and_every_function_its_own() -> None:
+    groups = of_type("AWS::Logs::LogGroup")
+    assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
+    used = {
+        next(iter(refers_to(function["LoggingConfig"]["LogGroup"])))
+        for function in of_type("AWS::Lambda::Function").values()
+    }
+    assert len(used) == len(FUNCTIONS)
+    assert used <= set(groups)
+
+
+def test_alarms_watch_dead_letters_functions_and_failed_runs_and_tell_somebody() -> None:
+    alarms = of_type("AWS::CloudWatch::Alarm")
+    watched = {
+        (alarm["Namespace"], alarm["MetricName"], *sorted(refers_to(alarm["Dimensions"]))) for alarm in alarms.values()
+    }
+    assert {("AWS/SQS", "ApproximateNumberOfMessagesVisible", queue) for queue in dead_letter_queues()} <= watched
+    assert {("AWS/Lambda", "Errors", function) for function in FUNCTIONS} <= watched
+    assert ("ProductSync", "FailedRuns", "AWS::StackName") in watched
+    for name, alarm in alarms.items():
+        assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}], name
+
+
+def test_the_metric_of_failed_runs_has_the_dimension_that_its_alarm_watches() -> None:
+    alarm = resources()["FailedRunsAlarm"]["Properties"]
+    assert alarm["Dimensions"] == [{"Name": "service", "Value": {"Ref": "AWS::StackName"}}]
+    for function in of_type("AWS::Lambda::Function").values():
+        variables = function["Environment"]["Variables"]
+        assert variables["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
+        assert variables["POWERTOOLS_METRICS_NAMESPACE"] == alarm["Namespace"]
+
+
+# --- functions ---
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_functions_run_traced_on_the_runtime_that_the_dependencies_are_built_for(name: str) -> None:
+    function = resources()[name]["Properties"]
+    assert function["Runtime"] == f"python{PYTHON_VERSION}"
+    assert function["Architectures"] == ["arm64"]
+    assert function["TracingConfig"] == {"Mode": "Active"}
+    assert function["Timeout"] <= 900
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_handlers_exist(name: str) -> None:
+    module, _, attribute = resources()[name]["Properties"]["Handler"].rpartition(".")
+    path = TEMPLATE.parent / (module.replace(".", "/") + ".py")
+    assert f"def {attribute}(" in path.read_text(encoding="utf-8")
+
+
+# --- the API ---
+
+
+def api_body() -> dict[str, Any]:
+    return dict(resources()["ApiGateway"]["Properties"]["Body"])
+
+
+def test_the_api_has_exactly_these_routes() -> None:
+    routes = {(method.upper(), path) for path, methods in api_body()["paths"].items() for method in methods}
+    assert routes == ROUTES
+
+
+def test_every_route_asks_the_authorizer() -> None:
+    for path, methods in api_body()["paths"].items():
+        for method, operation in methods.items():
+            assert operation["security"] == [{"ApiKeys": []}], f"{method} {path}"
+
+
+def test_a_revoked_key_stops_at_once() -> None:
+    scheme = api_body()["components"]["securitySchemes"]["ApiKeys"]["x-amazon-apigateway-authorizer"]
+    assert scheme["authorizerResultTtlInSeconds"] == 0
+    assert scheme["type"] == "request"
+
+
+def test_the_stage_is_throttled_traced_and_logged_and_is_the_only_one() -> None:
+    (stage,) = of_type("AWS::ApiGateway::Stage").values()
+    assert stage["StageName"] == "v1"
+    assert stage["TracingEnabled"] is True
+    assert stage["AccessLogSetting"]["DestinationArn"] == {"Fn::GetAtt": ["AccessLogGroup", "Arn"]}
+    (settings,) = stage["MethodSettings"]
+    assert settings["ThrottlingRateLimit"] == {"Ref": "ThrottlingRate"}
+    assert settings["ThrottlingBurstLimit"] == {"Ref": "ThrottlingBurst"}
+
+
+def test_the_access_log_is_json() -> None:
+    (stage,) = of_type("AWS::ApiGateway::Stage").values()
+    assert json.loads(stage["AccessLogSetting"]["Format"])["request_id"] == "$context.requestId"
+
+
+def test_what_api_gateway_answers_by_itself_is_a_problem_document() -> None:
+    responses = api_body()["x-amazon-apigateway-gateway-responses"]
+    for kind, response in responses.items():
+        assert response["responseParameters"]["gatewayresponse.header.Content-Type"] == "'application/problem+json'", (
+            kind
+        )
+        assert response["responseParameters"]["gatewayresponse.header.X-Request-Id"] == "context.requestId", kind
+        template = response["responseTemplates"]["application/json"]
+        problem = json.loads(template.replace("$context.error.messageString", '"what went wrong"'))
+        assert problem["type"].startswith("/problems/"), kind
+        assert problem["title"], kind
+        assert problem["detail"], kind
+        assert problem["request_id"] == "$context.requestId", kind
+        # The status in the document and on the line are the same, or the document names none.
+        assert str(problem.get("status", response.get("statusCode"))) == str(response.get("statusCode")), kind
+    statuses = {str(response["statusCode"]) for response in responses.values() if "statusCode" in response}
+    assert statuses == {"401", "403", "404", "413", "429", "504"}
+    assert {"DEFAULT_4XX", "DEFAULT_5XX"} <= set(responses)
+
+
+# --- tags and parameters ---
+
+
+@pytest.mark.parametrize(
+    "kind", ["AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue", "AWS::IAM::Role", "AWS::Logs::LogGroup"]
+)
+def test_everything_is_tagged(kind: str) -> None:
+    for name, properties in of_type(kind).items():
+        tags = {tag["Key"]: tag["Value"] for tag in properties["Tags"]}
+        assert tags == {"Project": "productsync", "Stage": {"Ref": "Stage"}}, name
+
+
+def test_functions_are_tagged() -> None:
+    for name, properties in of_type("AWS::Lambda::Function").items():
+        tags = {tag["Key"]: tag["Value"] for tag in properties["Tags"]}
+        assert tags["Project"] == "productsync", name
+        assert tags["Stage"] == {"Ref": "Stage"}, name
+
+
+def test_every_parameter_is_described_and_has_a_default_unless_the_deployment_fills_it_in() -> None:
+    for name, parameter in source()["Parameters"].items():
+        assert parameter["Description"], name
+        assert ("Default" in parameter) != (name in {"CodeBucket", "CodeKey"}), name
+
+
+def test_the_defaults_are_those_of_the_design() -> None:
+    defaults = {name: parameter.get("Default") for name, parameter in source()["Parameters"].items()}
+    assert defaults["StarterCredits"] == 5000
+    assert defaults["OwedCap"] == 1000
+    assert set(json.loads(defaults["ActionPrices"]).values()) == {1}

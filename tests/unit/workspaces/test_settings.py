@@ -1,0 +1,48 @@
+"""The settings that functions read."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.credits import Action
+from shared.settings import Settings
+
+ENVIRONMENT = {
+    "CREDIT_TABLE": "credit",
+    "CATALOG_TABLE": "catalog",
+    "WORK_TABLE": "work",
+    "DATA_BUCKET": "data",
+    "PREPARE_QUEUE_URL": "https://prepare",
+    "IMPORT_QUEUE_URL": "https://import",
+    "STARTER_CREDITS": "5000",
+    "ACTION_PRICES": '{"api_call":3}',
+    "CURRENCY": "EUR",
+    "OWED_CAP": "1000",
+    "MAX_FEED_BYTES": "1073741824",
+    "IMPORT_LEG_SECONDS": "90",
+}
+
+
+def test_settings_come_from_the_environment() -> None:
+    settings = Settings.from_environment(ENVIRONMENT)
+    assert settings.starter_credits == 5000
+    assert settings.prices.cost({Action.API_CALL: 2, Action.RECORD_CREATED: 1}) == 7
+
+
+@pytest.mark.parametrize("name", sorted(ENVIRONMENT))
+def test_a_function_without_one_of_them_does_not_start(name: str) -> None:
+    with pytest.raises(KeyError, match=name):
+        Settings.from_environment({key: value for key, value in ENVIRONMENT.items() if key != name})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("STARTER_CREDITS", "many", "many"),
+        ("ACTION_PRICES", "{", "property name"),
+        ("ACTION_PRICES", '{"tea": 1}', "tea"),
+    ],
+)
+def test_nor_with_one_that_does_not_parse(name: str, value: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Settings.from_environment(ENVIRONMENT | {name: value})
