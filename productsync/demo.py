@@ -226,16 +226,22 @@ def _top_up_for(demo: Demo, price: int) -> int:
 def _show_log_summary(output: Output, steps: list[Step], operations: list[Operation]) -> None:
     titles = {step.run["run_id"]: f"{place}. {step.title}" for place, step in enumerate(steps, start=1)}
     groups: dict[str, list[Operation]] = {title: [] for run_id, title in titles.items()}
-    calls = "API calls that started a run"
+    calls = "API calls that start a run"
     groups[calls] = []
     for one in operations:
         groups[titles.get(one["run_id"] or "", calls)].append(one)
-    columns = [Column("For"), Column("Entries", number=True), Column("Actions"), Column("Credits", number=True)]
+    columns = [
+        Column("For", wraps=True),
+        Column("Entries", number=True, rank=3),
+        Column("Actions", wraps=True, rank=2),
+        Column("Credits", number=True),
+        Column("Money", number=True, rank=1),
+    ]
     rows: list[list[Cell]] = [
         [title, len(group), actions_text(_actions(group)) or None, sum(one["credits"] for one in group), _money(group)]
         for title, group in groups.items()
     ]
-    output.table([*columns, Column("Money", number=True)], rows)
+    output.table(columns, rows)
 
 
 def _actions(operations: list[Operation]) -> dict[str, int]:

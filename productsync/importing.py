@@ -67,17 +67,19 @@ def start_import(client: Client, output: Output, feed_id: str, file: Path, *, dr
     return Imported(started.body, charged)
 
 
-def wait_for(client: Client, output: Output, run: Run, *, sleep: Sleep = time.sleep) -> Run:
+def wait_for(client: Client, output: Output, run: Run, *, name: str | None = None, sleep: Sleep = time.sleep) -> Run:
     """Follows a run until it has ended or is paused."""
-    name = "Previewing" if run["dry_run"] else "Importing"
-    with output.stage(name, total=1.0) as stage:
+    with output.stage(name or ("Previewing" if run["dry_run"] else "Importing"), total=1.0) as stage:
         wait = FIRST_WAIT
         while not _has_come_to_rest(run):
             sleep(wait)
             wait = min(LAST_WAIT, wait * WAIT_GROWTH)
             run = client.run(run["run_id"]).body
             _show(run, stage)
-        stage.done(outcome_text(run))
+        if exit_code_of(run) is ExitCode.OK:
+            stage.done(outcome_text(run))
+        else:
+            stage.failed(outcome_text(run))
     return run
 
 
@@ -94,7 +96,7 @@ def credits_to_go(client: Client, output: Output, run: Run) -> int | None:
         preview = client.start_run(run["feed_id"], run["upload_id"], dry_run=True).body
     except ApiProblem:
         return None
-    preview = wait_for(client, output, preview)
+    preview = wait_for(client, output, preview, name="Counting what is still to pay (a dry run)")
     return preview["credits"] if preview["state"] == "finished" else None
 
 

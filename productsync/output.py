@@ -7,13 +7,14 @@ nothing but the problem of a failed command. Without it, people get tables, and 
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 from unicodedata import category
 
 import simplejson
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TaskID, TextColumn
 from rich.table import Table
@@ -27,16 +28,27 @@ PIPE_WIDTH = 200
 _UNSHOWABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode categories that move the cursor, break lines or cannot be written. Formatting marks of scripts are not."""
 
+WRAPPED = 16
+"""Columns that words need at least to be readable over several lines."""
+
+QUIET_SECONDS = 20.0
+"""How long a log file hears nothing of something that goes on."""
+
 Cell = str | int | Text | None
 
 
 @dataclass(frozen=True)
 class Column:
-    """A table's column. Numbers are set to the right."""
+    """A table's column. Numbers are set to the right.
+
+    Where a terminal is too narrow, the columns of the highest `rank` are left out first; those of rank 0 stay. One that
+    `wraps` holds words, which may go over several lines.
+    """
 
     title: str
     number: bool = False
-    style: str = ""
+    wraps: bool = False
+    rank: int = 0
 
 
 class Output:
@@ -78,14 +90,18 @@ class Output:
         if not rows:
             self.line(Text(empty, style="dim"))
             return
+        cells = [[_cell(cell) for cell in row] for row in rows]
+        shown = _columns_that_fit(columns, cells, self.out.width)
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for column in columns:
-            table.add_column(
-                column.title, justify="right" if column.number else "left", style=column.style, overflow="fold"
-            )
-        for row in rows:
-            table.add_row(*(_cell(cell) for cell in row))
+        for place in shown:
+            column = columns[place]
+            table.add_column(column.title, justify="right" if column.number else "left", overflow="fold")
+        for row in cells:
+            table.add_row(*(row[place] for place in shown))
         self._print(table)
+        if len(shown) < len(columns):
+            left_out = ", ".join(column.title for place, column in enumerate(columns) if place not in shown)
+            self.line(Text(f"(A wider terminal also shows: {left_out}.)", style="dim"))
 
     def facts(self, facts: Sequence[tuple[str, Cell]]) -> None:
         """Names and their values, one to a line; those without a value are left out."""
@@ -121,7 +137,8 @@ class Output:
             message.append(f": {clean(error.detail)}")
         lines = [message]
         if isinstance(error, ApiProblem):
-            lines += [Text(f"  {clean(name)}: {clean(text)}") for name, text in error.errors]
+            fields = [f"{name}: {text}" for name, text in error.errors]
+            lines += [Text(f"  {clean(field)}") for field in fields if field != error.detail]
             if error.request_id:
                 lines.append(Text(f"  request {clean(error.request_id)}", style="dim"))
         if error.hint:
@@ -133,11 +150,13 @@ class Output:
     def stage(self, name: str, *, total: float | None = None) -> "Iterator[Stage]":
         """Shows that something goes on, and at its end how long it took.
 
-        A terminal gets a bar; a log file gets one plain line when it is done; a program that asked for JSON gets
-        nothing on a pipe. `total` is what `Stage.advance_to` counts up to; without it the bar only moves.
+        A terminal gets a bar; a log file gets one plain line when it is done, and one now and then when it takes long;
+        a program that asked for JSON gets nothing on a pipe. `total` is what `Stage.advance_to` counts up to; without
+        it the bar only moves.
         """
         stage = Stage(name)
         if not self.err.is_terminal:
+            stage.told_by(self.note)
             yield stage
             if not self.as_json:
                 self.note(stage.summary())
@@ -154,13 +173,20 @@ class Stage:
 
     name: str
     result: str = ""
+    went_well: bool = True
     started: float = field(default_factory=time.monotonic)
     _progress: Progress | None = None
     _task: TaskID | None = None
+    _tell: Callable[[str], None] | None = None
+    _told: float = field(default_factory=time.monotonic)
 
     def shown_by(self, progress: Progress, task: TaskID) -> None:
         """Lets a bar follow it."""
         self._progress, self._task = progress, task
+
+    def told_by(self, tell: Callable[[str], None]) -> None:
+        """Lets lines follow it, where there is no bar."""
+        self._tell = tell
 
     def advance_to(self, done: float, *, total: float | None = None) -> None:
         """Says how far it is."""
@@ -171,10 +197,17 @@ class Stage:
         """Says what it is at right now."""
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, detail=clean(text))
+        if self._tell is not None and time.monotonic() - self._told >= QUIET_SECONDS:
+            self._told = time.monotonic()
+            self._tell(f"  {self.name}: {text} ({self.seconds:.0f} s so far)")
 
     def done(self, result: str) -> None:
         """Says what came of it."""
         self.result = result
+
+    def failed(self, result: str) -> None:
+        """Says what came of it instead."""
+        self.result, self.went_well = result, False
 
     @property
     def seconds(self) -> float:
@@ -183,7 +216,8 @@ class Stage:
 
     def summary(self) -> Text:
         """Its one line, when it is over."""
-        text = Text.assemble(("✓ ", "green"), clean(self.name))
+        mark = ("✓ ", "green") if self.went_well else ("✗ ", "red")
+        text = Text.assemble(mark, clean(self.name))
         if self.result:
             text.append(f": {clean(self.result)}")
         return text.append(f" ({self.seconds:.1f} s)", style="dim")
@@ -228,6 +262,21 @@ def _cell(value: Cell) -> Text:
 
 def _shown(text: str | Text) -> Text:
     return text if isinstance(text, Text) else Text(clean(text))
+
+
+def _columns_that_fit(columns: Sequence[Column], rows: Sequence[Sequence[Text]], width: int) -> list[int]:
+    """The places of the columns that have room side by side; those of rank 0 whether they have or not."""
+    wanted = [
+        max(cell_len(column.title), *(row[place].cell_len for row in rows)) for place, column in enumerate(columns)
+    ]
+    needed = [min(length, WRAPPED) if column.wraps else length for length, column in zip(wanted, columns, strict=True)]
+    shown = list(range(len(columns)))
+    while sum(needed[place] + 2 for place in shown) - 2 > width:
+        last = max(shown, key=lambda place: (columns[place].rank, place))
+        if columns[last].rank == 0:
+            break
+        shown.remove(last)
+    return shown
 
 
 def _console(stream: TextIO) -> Console:

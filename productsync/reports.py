@@ -2,19 +2,24 @@
 
 from collections.abc import Iterable
 
+import simplejson
+
 from productsync.answers import Credits, Operation, Rejection, Run
 from productsync.output import Cell, Column, Output, credits_text, moment, number, shorten
 
 SHOWN_REJECTIONS = 5
-WIDE = 140
-"""Columns of a terminal from which on tables show identifiers that would be folded in a narrower one."""
-
 COUNTS = ("created", "updated", "unchanged", "duplicates", "rejected", "credits")
 
 
 def show_counts(output: Output, run: Run) -> None:
     """What became of a run's records, by entity."""
-    columns = [Column("Entity"), *(Column(name.capitalize(), number=True) for name in COUNTS)]
+    if not run["by_entity"]:
+        return
+    ranks = {"unchanged": 1, "duplicates": 2, "rejected": 2}
+    columns = [
+        Column("Entity"),
+        *(Column(name.capitalize(), number=True, rank=ranks.get(name, 0)) for name in COUNTS),
+    ]
     rows: list[list[Cell]] = [
         [entity, *(int(counts[name]) for name in COUNTS)]  # type: ignore[literal-required]  # COUNTS are its keys
         for entity, counts in sorted(run["by_entity"].items())
@@ -45,11 +50,12 @@ def show_run(output: Output, run: Run) -> None:
 
 def show_runs(output: Output, runs: Iterable[Run]) -> None:
     """A list of runs."""
+    ranks = {"created": 3, "updated": 3, "unchanged": 4, "rejected": 4, "credits": 1}
     columns = [
-        Column("Started"),
-        Column("State"),
-        Column("Feed"),
-        *(Column(name.capitalize(), number=True) for name in COUNTS if name != "duplicates"),
+        Column("Started", rank=2),
+        Column("State", wraps=True),
+        Column("Feed", wraps=True, rank=1),
+        *(Column(name.capitalize(), number=True, rank=ranks[name]) for name in COUNTS if name != "duplicates"),
         Column("Run"),
     ]
     rows: list[list[Cell]] = [
@@ -74,7 +80,13 @@ def show_rejections(output: Output, rejections: Iterable[Rejection]) -> None:
     rows: list[list[Cell]] = [
         [one["row"], _text(one["column"]), one["entity"], one["key"], one["reason"]] for one in rejections
     ]
-    columns = [Column("Row", number=True), Column("Column"), Column("Entity"), Column("Key"), Column("Reason")]
+    columns = [
+        Column("Row", number=True),
+        Column("Column", wraps=True, rank=1),
+        Column("Entity", rank=2),
+        Column("Key", wraps=True, rank=1),
+        Column("Reason", wraps=True),
+    ]
     output.table(columns, rows, empty="No row was rejected.")
 
 
@@ -95,10 +107,10 @@ def show_credits(output: Output, balance: Credits) -> None:
     columns = [
         Column("Grant"),
         Column("Remaining", number=True),
-        Column("Of", number=True),
-        Column("Unit price", number=True),
-        Column("Expires"),
-        Column("Reference"),
+        Column("Of", number=True, rank=1),
+        Column("Unit price", number=True, rank=2),
+        Column("Expires", rank=3),
+        Column("Reference", wraps=True, rank=4),
     ]
     rows: list[list[Cell]] = [
         [
@@ -116,16 +128,16 @@ def show_credits(output: Output, balance: Credits) -> None:
 
 def show_operations(output: Output, operations: Iterable[Operation]) -> None:
     """Entries of the operation log."""
-    wide = output.out.width >= WIDE
     columns = [
         Column("At"),
-        Column("Kind"),
-        Column("Feed"),
+        Column("Kind", rank=3),
+        Column("Feed", wraps=True, rank=1),
         Column("Credits", number=True),
-        Column("Actions"),
-        Column("Money", number=True),
-        *([Column("Run")] if wide else []),
-        Column("Operation"),
+        Column("Actions", wraps=True),
+        Column("Money", number=True, rank=2),
+        Column("What", wraps=True, rank=6),
+        Column("Run", rank=5),
+        Column("Operation", rank=4),
     ]
     rows: list[list[Cell]] = [
         [
@@ -135,7 +147,8 @@ def show_operations(output: Output, operations: Iterable[Operation]) -> None:
             one["credits"],
             actions_text(one["actions"]),
             money_text(one),
-            *([one["run_id"]] if wide else []),
+            one["description"],
+            one["run_id"],
             one["operation_id"],
         ]
         for one in operations
@@ -173,10 +186,9 @@ def preview_text(run: Run, available: int) -> str:
     price = run["credits"]
     text = f"Would cost {number(price)} of {number(available)} available."
     if price > available:
-        short = price - available
         text += (
-            f" That is {credits_text(short)} short: the run would write {number(available)} records"
-            " and pause there until a top-up."
+            f" That is {credits_text(price - available)} short, besides the call that starts it:"
+            " the run would spend what there is, pause there, and go on after a top-up."
         )
     return text
 
@@ -224,9 +236,10 @@ def money_text(operation: Operation) -> str | None:
     return " + ".join(f"{one['amount']} {one['currency']}" for one in operation["cost"]) or None
 
 
-def value_text(value: object, length: int = 100) -> str:
-    """An attribute's value on one line."""
-    return shorten(str(value), length)
+def value_text(value: object, length: int = 10_000) -> str:
+    """An attribute's value on one line; what is not plain text is shown as JSON."""
+    text = value if isinstance(value, str) else simplejson.dumps(value, use_decimal=True, ensure_ascii=False)
+    return shorten(text, length)
 
 
 def _pause_text(run: Run) -> str | None:

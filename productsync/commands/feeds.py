@@ -34,7 +34,7 @@ def list_feeds(
         session.output.answer(page)
         return
     session.output.table(
-        [Column("Feed"), Column("Preset"), Column("Version", number=True), Column("Changed")],
+        [Column("Feed"), Column("Preset"), Column("Version", number=True, rank=2), Column("Changed", rank=1)],
         [
             [feed["feed_id"], feed["definition"].get("preset"), feed["version"], moment(feed["updated_at"])]
             for feed in page["items"]
@@ -122,7 +122,12 @@ def presets(
         session.output.answer(page)
         return
     session.output.table(
-        [Column("Preset"), Column("Formats"), Column("Records"), Column("For")],
+        [
+            Column("Preset"),
+            Column("Formats", wraps=True, rank=1),
+            Column("Records", wraps=True),
+            Column("For", wraps=True),
+        ],
         [
             [one["name"], ", ".join(one["formats"]), ", ".join(one["entities"]), one["description"]]
             for one in page["items"]

@@ -6,7 +6,7 @@ import typer
 
 from productsync.client import MAX_PAGE, Answer
 from productsync.commands.session import Session, in_session
-from productsync.output import Column, Output, credits_text, moment, number
+from productsync.output import Column, Output, credits_text, moment, number, shorten
 from productsync.reports import value_text
 
 app = typer.Typer(no_args_is_help=True)
@@ -36,7 +36,12 @@ def list_records(
         output.answer(page)
         return
     output.table(
-        [Column("Key"), Column("Version", number=True), Column("Updated"), Column("Attributes")],
+        [
+            Column("Key", wraps=True),
+            Column("Version", number=True, rank=1),
+            Column("Updated", rank=1),
+            Column("Attributes", wraps=True),
+        ],
         [
             [one["key"], one["version"], moment(one["updated_at"]), _in_short(one["attributes"])]
             for one in page["items"]
@@ -71,12 +76,14 @@ def get(
     )
     output.line()
     attributes = record["attributes"]
-    output.table([Column("Attribute"), Column("Value")], [[name, str(value)] for name, value in attributes.items()])
+    output.table(
+        [Column("Attribute"), Column("Value")], [[name, value_text(value)] for name, value in attributes.items()]
+    )
     _tell_cost(output, answer)
 
 
 def _in_short(attributes: dict[str, Any]) -> str:
-    return value_text(", ".join(f"{name}: {value_text(value, 30)}" for name, value in attributes.items()))
+    return shorten(", ".join(f"{name}: {value_text(value, 30)}" for name, value in attributes.items()), 100)
 
 
 def _tell_cost(output: Output, answer: Answer[Any]) -> None:

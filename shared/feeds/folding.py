@@ -210,7 +210,6 @@ class Merging:
     def __init__(self, attributes: dict[str, Any], max_bytes: int) -> None:
         self._attributes = attributes
         self._max_bytes = max_bytes
-        self._collected_characters = 0
         self._full = False
 
     def apply(self, body: str) -> None:
@@ -219,14 +218,14 @@ class Merging:
             return
         attributes, collected = _load(body)
         for name in collected:
-            gathered = Collected((canonical(value), value) for value in attributes[name])
-            self._collected_characters += sum(map(len, gathered))
-            attributes[name] = gathered
+            attributes[name] = Collected((canonical(value), value) for value in attributes[name])
             before = self._attributes.get(name)
             if isinstance(before, list):
                 self._attributes[name] = Collected((canonical(value), value) for value in before)
         merge(self._attributes, attributes)
-        self._full = len(self._attributes) > self._max_bytes or self._collected_characters > 64 * self._max_bytes
+        # Only what is collected grows beyond all bounds: other values replace each other.
+        gathered = sum(sum(map(len, value)) for value in self._attributes.values() if isinstance(value, Collected))
+        self._full = len(self._attributes) > self._max_bytes or gathered > 4 * self._max_bytes
 
     def attributes(self) -> dict[str, Any]:
         """The record's attributes as they are written."""

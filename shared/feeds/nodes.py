@@ -14,6 +14,7 @@ from shared.feeds.row_keys import check_length
 PATH_ATTRIBUTES = ("level", "name", "parent", "path")
 CODE_ATTRIBUTES = ("code",)
 _MAX_REMEMBERED = 20_000
+"""Nodes (and cells) that are remembered at a time; then it begins anew."""
 
 
 def path_key(names: Sequence[str]) -> str:
@@ -62,6 +63,7 @@ class NodeSource:
         self._columns = names_of(definition.source)
         self._value_of = first_of(self._columns)
         self._remembered: dict[Any, NodesOfCell] = {}
+        self._weight = 0
         self.is_list = not isinstance(definition, PathDefinition) or (
             definition.multiple is not None or definition.list_holds == "paths"
         )
@@ -75,9 +77,12 @@ class NodeSource:
         cell: Any = tuple(map(text_of, value)) if isinstance(value, list) else text_of(value)
         found = self._remembered.get(cell)
         if found is None:
-            if len(self._remembered) >= _MAX_REMEMBERED:
+            found = self._nodes_of(cell)
+            self._weight += 1 + len(found.nodes)
+            if self._weight > _MAX_REMEMBERED:
                 self._remembered.clear()
-            found = self._remembered[cell] = self._nodes_of(cell)
+                self._weight = 1 + len(found.nodes)
+            self._remembered[cell] = found
         return found
 
     def _nodes_of(self, cell: str | tuple[str | None, ...] | None) -> NodesOfCell:

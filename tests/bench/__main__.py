@@ -47,7 +47,9 @@ def _runs(report: Report, workbench: Workbench, folder: Path) -> None:
     busy = workbench.open_workspace()
     with console.status(f"The same with {cost.LARGE:,} records"):
         large = cost.live(workbench, busy, folder, cost.LARGE, "LARGE")
-    figures = [cost.record_bytes(busy), *cost.costs(small), *cost.costs(large)]
+    with console.status("Starting a run through the API"):
+        through_the_api = cost.through_the_api(workbench, busy, folder, SMALL)
+    figures = [cost.record_bytes(busy), *cost.costs(small), *cost.costs(large), through_the_api]
     report.show("DynamoDB requests and write units", figures)
 
     with console.status("The same again beside what is in that catalogue, an old log and many workspaces"):

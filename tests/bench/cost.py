@@ -14,6 +14,7 @@ from shared.credits.operations import put_operation
 from shared.ids import fingerprint, operation_id
 from shared.keys import Item
 from shared.times import utc_now
+from shared.workspaces import Opened
 from tests.bench.feed import attributes_of, key_of, write_feed
 from tests.bench.report import Figure, at_most
 from tests.bench.workbench import CREDIT_TABLE, Import, Workbench
@@ -36,12 +37,12 @@ class Life:
     unchanged: Import
 
 
-def live(workbench: Workbench, workspace_id: str, folder: Path, rows: int, prefix: str) -> Life:
+def live(workbench: Workbench, account: Opened, folder: Path, rows: int, prefix: str) -> Life:
     """Imports a feed of `rows` products three times over. `prefix` keeps it apart from other feeds' products."""
     first, second = folder / f"{prefix}-first.csv", folder / f"{prefix}-second.csv"
     write_feed(first, rows, prefix=prefix)
     write_feed(second, rows, prefix=prefix, edition=1)
-    life = Life(rows, *(workbench.import_feed(workspace_id, file) for file in (first, second, second)))
+    life = Life(rows, *(workbench.import_feed(account, file) for file in (first, second, second)))
     for made, expected in ((life.created, (rows, 0, 0)), (life.updated, (0, rows, 0)), (life.unchanged, (0, 0, rows))):
         totals = made.run.totals
         assert (totals.created, totals.updated, totals.unchanged) == expected, made.run
@@ -59,9 +60,18 @@ def costs(life: Life) -> list[Figure]:
     ]
 
 
-def record_bytes(workspace_id: str) -> Figure:
+def through_the_api(workbench: Workbench, account: Opened, folder: Path, rows: int) -> Figure:
+    """All requests of a run, those of the authorizer and of the API's handler included."""
+    file = folder / "api.csv"
+    write_feed(file, rows, prefix="API")
+    made = workbench.import_feed(account, file, api=workbench.api())
+    bound = ceil(rows / 97) + ceil(rows / 100) + 4 + AROUND_A_RUN
+    return at_most(f"{rows:,} created: requests of all, started through the API", made.whole.request_count, bound)
+
+
+def record_bytes(account: Opened) -> Figure:
     """The mean size of the records that are written."""
-    now = utc_now()
+    now, workspace_id = utc_now(), account.workspace.workspace_id
     numbers = range(0, LARGE, 97)
     sizes = [
         record_size(
@@ -81,9 +91,9 @@ def record_bytes(workspace_id: str) -> Figure:
     return Figure("a record as it lies in the table, on average", sum(sizes) / len(sizes), "bytes")
 
 
-def surround(workbench: Workbench, workspace_id: str) -> None:
+def surround(workbench: Workbench, account: Opened) -> None:
     """Gives the workspace an operation log of two years, and many neighbours."""
-    now = utc_now()
+    now, workspace_id = utc_now(), account.workspace.workspace_id
     age = timedelta(days=730) / OLD_OPERATIONS
     entries = [_old_operation(workspace_id, now - number * age) for number in range(OLD_OPERATIONS)]
     for start in range(0, len(entries), 25):

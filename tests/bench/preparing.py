@@ -15,6 +15,7 @@ from tests.bench.feed import write_feed
 from tests.bench.report import Figure, at_most
 
 ROWS, FEW_ROWS = 1_000_000, 10_000
+ROUNDS = 3
 SMALL_RUNS = 5
 MEGABYTE = 1024 * 1024
 PEAK_MEGABYTES = 512
@@ -36,11 +37,9 @@ class Prepared:
         return self.seconds / self.rows * 1_000_000
 
 
-def prepare_apart(rows: int, folder: Path) -> Prepared:
+def prepare_apart(source: Path, rows: int) -> Prepared:
     """Prepares a feed of so many rows in a process of its own."""
-    with TemporaryDirectory(dir=folder) as workdir:
-        source = Path(workdir) / "feed.csv"
-        write_feed(source, rows, repeat_every=REPEAT_EVERY)
+    with TemporaryDirectory(dir=source.parent) as workdir:
         command = [sys.executable, "-m", "tests.bench.prepare_once", str(source), workdir]
         answer = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     assert answer["rows_read"] == rows, answer
@@ -50,16 +49,22 @@ def prepare_apart(rows: int, folder: Path) -> Prepared:
 
 def figures(rows: int, folder: Path) -> Iterator[Figure]:
     """The bounds are for 1,000,000 rows; with fewer they are held all the same, and say less."""
-    small = [prepare_apart(FEW_ROWS, folder) for _ in range(SMALL_RUNS)]
-    large = prepare_apart(rows, folder)
-    usual = median(each.microseconds_per_row for each in small)
-    yield at_most(f"{rows:,} rows: peak of resident memory", large.peak / MEGABYTE, PEAK_MEGABYTES, "MB")
-    yield at_most(
-        f"time per row, at {rows:,} over that at {FEW_ROWS:,}",
-        large.microseconds_per_row / usual,
-        SLOWER_BY,
-        digits=2,
-    )
-    yield Figure(f"{rows:,} rows: time per row", large.microseconds_per_row, "µs", digits=1)
-    yield Figure(f"{FEW_ROWS:,} rows: time per row (median of {SMALL_RUNS})", usual, "µs", digits=1)
-    yield Figure(f"{FEW_ROWS:,} rows: peak of resident memory", max(each.peak for each in small) / MEGABYTE, "MB")
+    small_feed, large_feed = folder / "small.csv", folder / "large.csv"
+    write_feed(small_feed, FEW_ROWS, repeat_every=REPEAT_EVERY)
+    write_feed(large_feed, rows, repeat_every=REPEAT_EVERY)
+    small: list[Prepared] = []
+    large: list[Prepared] = []
+    # In turns, so that a busy machine slows both.
+    for _ in range(ROUNDS):
+        small += [prepare_apart(small_feed, FEW_ROWS) for _ in range(SMALL_RUNS)]
+        large.append(prepare_apart(large_feed, rows))
+    usual, many = (median(each.microseconds_per_row for each in runs) for runs in (small, large))
+    yield at_most(f"{rows:,} rows: peak of resident memory", _peak(large), PEAK_MEGABYTES, "MB")
+    yield at_most(f"time per row, at {rows:,} over that at {FEW_ROWS:,}", many / usual, SLOWER_BY, digits=2)
+    yield Figure(f"{rows:,} rows: time per row (median of {len(large)})", many, "µs", digits=1)
+    yield Figure(f"{FEW_ROWS:,} rows: time per row (median of {len(small)})", usual, "µs", digits=1)
+    yield Figure(f"{FEW_ROWS:,} rows: peak of resident memory", _peak(small), "MB")
+
+
+def _peak(runs: list[Prepared]) -> float:
+    return max(each.peak for each in runs) / MEGABYTE

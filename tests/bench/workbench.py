@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import simplejson
 from samtranslator.yaml_helper import yaml_parse
 
+from functions.api.answers import as_json
+from functions.api.models.runs import RunView
 from productsync.stack import process
 from productsync.stack.aws import Aws
 from shared.catalog import CatalogStore
 from shared.credits import Channel, Ledger, PriceList
 from shared.dynamo.client import dynamodb_client
+from shared.feeds.store import FeedStore
 from shared.ids import new_upload_id
 from shared.runs.artifacts import RunArtifacts, upload_key
 from shared.runs.commands import Started, StartRun, start_run
@@ -29,6 +31,7 @@ from shared.runs.store import RunStore
 from shared.runs.worker import Workshop, work
 from shared.times import utc_now
 from shared.workspaces import Opened, WorkspaceStore
+from tests.bench.api import Api
 from tests.bench.feed import DEFINITION
 from tests.bench.wire import NO_DELAY, Network, Usage, Wire
 
@@ -62,6 +65,7 @@ class Workbench:
     """Workspaces and imports on one embedded AWS. `wire` sees all that the code sends to DynamoDB."""
 
     def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
         self.wire = Wire()
         self.dynamodb = dynamodb_client(
             endpoint_url=endpoint,
@@ -85,29 +89,56 @@ class Workbench:
             self.dynamodb.create_table(TableName=name, **request)
         self._s3.create_bucket(Bucket=BUCKET)
 
-    def open_workspace(self) -> str:
+    def open_workspace(self) -> Opened:
+        """A workspace with one feed, and credits enough."""
         opened = self._workspaces.open("bench", CREDITS, "EUR", idempotency_key=None, now=utc_now())
         assert isinstance(opened, Opened)
-        return opened.workspace.workspace_id
+        FeedStore(self.dynamodb, WORK_TABLE).put(opened.workspace.workspace_id, FEED, DEFINITION, utc_now())
+        return opened
 
-    def import_feed(self, workspace_id: str, file: Path, network: Network = NO_DELAY) -> Import:
-        """Runs a feed to its end. Each part begins with nothing in memory, like a function that starts cold."""
+    def api(self) -> Api:
+        """The API on these tables."""
+        environment = {
+            "CREDIT_TABLE": CREDIT_TABLE,
+            "CATALOG_TABLE": CATALOG_TABLE,
+            "WORK_TABLE": WORK_TABLE,
+            "DATA_BUCKET": BUCKET,
+            "PREPARE_QUEUE_URL": "",
+            "IMPORT_QUEUE_URL": "",
+            "STARTER_CREDITS": str(CREDITS),
+            "ACTION_PRICES": "{}",
+            "CURRENCY": "EUR",
+            "OWED_CAP": "0",
+            "MAX_FEED_BYTES": str(1 << 30),
+            "IMPORT_LEG_SECONDS": "600",
+        }
+        return Api(self._endpoint, environment, self.wire)
+
+    def import_feed(self, account: Opened, file: Path, network: Network = NO_DELAY, api: Api | None = None) -> Import:
+        """Runs a feed to its end: started by the command behind the API, or through all of the `api`.
+
+        Each part begins with nothing in memory, like a function that starts cold.
+        """
+        workspace_id = account.workspace.workspace_id
         upload_id = new_upload_id(utc_now())
         self._s3.upload_file(str(file), BUCKET, upload_key(workspace_id, FEED, upload_id))
         with self.wire.measured(network) as start:
-            run = self._start(workspace_id, upload_id)
+            if api is None:
+                run_id = self._start(workspace_id, upload_id)
+            else:
+                run_id = api.start_run(str(account.secret), FEED, upload_id)
         with self.wire.measured(network) as prepare:
-            prepared = prepare_run(PrepareRoom(self.runs, self.artifacts), workspace_id, run.run_id)
+            prepared = prepare_run(PrepareRoom(self.runs, self.artifacts), workspace_id, run_id)
         assert prepared is not None
         assert prepared.state is RunState.RUNNING, prepared
         with self.wire.measured(network) as worker:
-            finished = work(self._workshop(), workspace_id, run.run_id, lambda: False)
+            finished = work(self._workshop(), workspace_id, run_id, lambda: False)
         assert finished is not None
         assert finished.state is RunState.FINISHED, finished
         return Import(finished, start, prepare, worker)
 
-    def _start(self, workspace_id: str, upload_id: str) -> Run:
-        """As the API does it for a client that retries safely: with an idempotency key, and a key's channel."""
+    def _start(self, workspace_id: str, upload_id: str) -> str:
+        """For a client that retries safely: with an idempotency key, and a key's channel."""
         wish = StartRun(
             workspace_id=workspace_id,
             feed_id=FEED,
@@ -124,11 +155,11 @@ class Workbench:
             runs=self.runs,
             artifacts=self.artifacts,
             prices=PriceList(),
-            render=_answer,
+            render=lambda run: as_json(RunView.of(run)),
             now=utc_now(),
         )
         assert isinstance(started, Started), started
-        return started.run
+        return started.run.run_id
 
     def _workshop(self) -> Workshop:
         return Workshop(
@@ -150,33 +181,3 @@ def embedded_workbench(directory: Path) -> Iterator[Workbench]:
         yield workbench
     finally:
         running.stop()
-
-
-def _answer(run: Run) -> str:
-    """The answer that a retry is given again, of the size that the API's has."""
-    totals = run.totals
-    return simplejson.dumps(
-        {
-            "run_id": run.run_id,
-            "feed_id": run.feed_id,
-            "state": run.state.value,
-            "dry_run": run.dry_run,
-            "channel": run.channel.value,
-            "upload_id": run.upload_id,
-            "rows_read": run.rows_read,
-            "created": totals.created,
-            "updated": totals.updated,
-            "unchanged": totals.unchanged,
-            "duplicates": run.duplicates,
-            "rejected": run.rejected,
-            "credits": totals.credits,
-            "progress": run.progress,
-            "by_entity": {},
-            "created_at": run.created_at.isoformat(),
-            "updated_at": run.updated_at.isoformat(),
-            "finished_at": None,
-            "paused": None,
-            "error": None,
-            "credits_available": None,
-        }
-    )

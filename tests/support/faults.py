@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Send = Callable[[], AWSResponse]
 Fault = Callable[["AWSPreparedRequest", Send], AWSResponse]
+MOST_REQUESTS = 200
+"""More than any story makes on one line: a worker that goes round in circles fails, and does not hang."""
+
 Script = Callable[[int, str], Fault | None]
 """Decides on a request by its number and operation (`TransactWriteItems`); None lets it pass."""
 
@@ -54,6 +57,7 @@ class Line:
         with self._lock:
             index = len(self.requests)
             self.requests.append(operation)
+        assert index < MOST_REQUESTS, "this goes on and on"
         fault = self.script(index, operation)
         try:
             return fault(request, lambda: self._http.send(request)) if fault else None

@@ -91,7 +91,7 @@ def test_a_dry_run_says_the_price_against_what_is_there(shell: Shell, api: FakeA
 def test_a_dry_run_says_what_is_missing(shell: Shell, api: FakeApi, feed_file: Path) -> None:
     serve_import(api, make_run(dry_run=True, credits=60, credits_available=40))
     result = shell.run("import", str(feed_file), "--preset", "shopify", "--dry-run")
-    assert "20 credits short: the run would write 40 records and pause there" in result.stdout
+    assert "Would cost 60 of 40 available. That is 20 credits short, besides the call that starts it" in result.stdout
 
 
 def test_a_paused_run_says_what_it_needs_and_how_to_go_on(shell: Shell, api: FakeApi, feed_file: Path) -> None:
@@ -273,3 +273,12 @@ def test_resuming_without_credits_is_the_apis_problem(shell: Shell, api: FakeApi
     result = shell.run("runs", "resume", "run_1")
     assert result.exit_code == 1
     assert "Error: Out of credits: 1 needed, 0 available" in result.stderr
+
+
+def test_a_log_file_hears_of_a_long_wait(
+    shell: Shell, api: FakeApi, feed_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("productsync.output.QUIET_SECONDS", 0.0)
+    serve_import(api, make_run("preparing", rows_read=12), make_run())
+    result = shell.run("import", str(feed_file), "--preset", "shopify")
+    assert "Importing: preparing, 12 rows (0 s so far)" in result.stderr
