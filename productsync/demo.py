@@ -226,7 +226,7 @@ def _top_up_for(demo: Demo, price: int) -> int:
 def _show_log_summary(output: Output, steps: list[Step], operations: list[Operation]) -> None:
     titles = {step.run["run_id"]: f"{place}. {step.title}" for place, step in enumerate(steps, start=1)}
     groups: dict[str, list[Operation]] = {title: [] for run_id, title in titles.items()}
-    calls = "API calls that start a run"
+    calls = "Calls that start a run (a dry run is free)"
     groups[calls] = []
     for one in operations:
         groups[titles.get(one["run_id"] or "", calls)].append(one)

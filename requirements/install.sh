@@ -8,12 +8,11 @@ cd "$(dirname "$0")/.."
 
 VENV=.venv
 STAMP=$VENV/installed
+PLACE=$VENV/place
 WANTED=$(git hash-object requirements/dev.txt requirements/install.sh pyproject.toml | tr '\n' ' ')
 
-# The checkout's own path counts: a copied or moved .venv points at the old place.
-WANTED="$WANTED$(pwd -P)"
-
-if [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$WANTED" ] && "$VENV/bin/python" -c '' 2>/dev/null; then
+if [ "$(cat "$STAMP" 2>/dev/null)" = "$WANTED" ] && [ "$(cat "$PLACE" 2>/dev/null)" = "$(pwd -P)" ] &&
+    "$VENV/bin/python" -c '' 2>/dev/null; then
     exit 0
 fi
 
@@ -40,17 +39,26 @@ fi
 
 if ! has_ensurepip "$python"; then
     # Debian keeps ensurepip in a package of its own; pip, where there is one, can fill an environment from outside.
-    if ! "$python" -m pip --python "$python" --version >/dev/null 2>&1; then
+    executable=$("$python" -c 'import sys; print(sys.executable)')
+    if ! "$python" -m pip --python "$executable" --version >/dev/null 2>&1; then
         version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-        echo "Python $version has neither ensurepip nor pip, so nothing can be installed." >&2
-        echo "On Debian or Ubuntu: apt install python3-venv" >&2
-        exit 1
+        if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+            echo "Python $version has no ensurepip; installing Debian's package for it (python$version-venv)..." >&2
+            apt-get update -qq && apt-get install -y -qq "python$version-venv" >/dev/null
+        fi
+        if ! has_ensurepip "$python"; then
+            echo "Python $version has neither ensurepip nor pip, so nothing can be installed." >&2
+            echo "On Debian or Ubuntu: sudo apt install python$version-venv" >&2
+            exit 1
+        fi
     fi
 fi
 
 echo "Setting up $VENV with $("$python" --version) (once; about a minute)..." >&2
 rm -f "$STAMP"
-if [ -d "$VENV" ] && ! { is_new_enough "$VENV/bin/python" && [ "$(cd "$VENV" && pwd -P)" = "$("$VENV/bin/python" -c 'import sys; print(sys.prefix)')" ]; }; then
+# What is there is brought up to date, unless it was copied or moved here, or its Python has gone: its commands would
+# start another place's Python.
+if [ "$(cat "$PLACE" 2>/dev/null)" != "$(pwd -P)" ] || ! is_new_enough "$VENV/bin/python"; then
     rm -rf "$VENV"
 fi
 if has_ensurepip "$python"; then
@@ -60,7 +68,8 @@ else
     "$python" -m venv --without-pip "$VENV"
     pip() { "$python" -m pip --python "$VENV/bin/python" "$@"; }
 fi
+pwd -P > "$PLACE"
 export PIP_DISABLE_PIP_VERSION_CHECK=1
-pip install --quiet --require-hashes -r requirements/dev.txt
-pip install --quiet --no-deps --no-build-isolation --editable .
+pip install -qq --require-hashes -r requirements/dev.txt
+pip install -qq --no-deps --no-build-isolation --editable .
 printf '%s\n' "$WANTED" > "$STAMP"

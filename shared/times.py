@@ -17,8 +17,7 @@ def utc_now() -> datetime:
 
 def to_rfc3339(at: datetime) -> str:
     """`2026-11-22T08:00:00.123Z`: fixed width, so that DynamoDB may compare the texts instead of the times."""
-    utc = at.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_rfc3339(text: str) -> datetime:

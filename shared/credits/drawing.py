@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 
 from shared.credits.model import Balance, Draw, OpenGrant
 
+MAX_GRANTS_DRAWN = 20
+"""Grants that one charge draws on at most: DynamoDB takes expressions of up to 4 KB. A run then takes smaller steps."""
+
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -18,17 +21,28 @@ def drawing_order(grants: Iterable[OpenGrant]) -> list[OpenGrant]:
     )
 
 
+def drawable(balance: Balance, now: datetime) -> int:
+    """The most credits that one charge can draw."""
+    return sum(grant.remaining for grant in _payers(balance, now))
+
+
 def draw(balance: Balance, credits: int, now: datetime) -> tuple[Draw, ...] | None:
     """What each grant pays of `credits`, or None when they are not all there. Nothing is drawn for nothing."""
     draws: list[Draw] = []
     missing = credits
-    for grant in drawing_order(grant for grant in balance.grants if grant.remaining > 0 and grant.is_live(now)):
+    for grant in _payers(balance, now):
         if missing == 0:
             break
         part = min(missing, grant.remaining)
         draws.append(Draw(grant.grant_id, part, grant.unit_price, grant.currency))
         missing -= part
     return tuple(draws) if missing == 0 else None
+
+
+def _payers(balance: Balance, now: datetime) -> list[OpenGrant]:
+    """The grants that the next charge may draw on, in their order."""
+    live = (grant for grant in balance.grants if grant.remaining > 0 and grant.is_live(now))
+    return drawing_order(live)[:MAX_GRANTS_DRAWN]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from shared import keys
 from shared.credits import account
-from shared.credits.drawing import Payment, after, pay
+from shared.credits.drawing import Payment, after, drawable, pay
 from shared.credits.model import Balance, Channel, Draw, Grant, Operation, OperationKind
 from shared.credits.operations import put_operation, to_operation
 from shared.credits.plan import (
@@ -113,7 +113,7 @@ class Ledger:
         for _ in range(_MAX_DRAWS):
             payment = pay(balance, plan.credits, plan.owe_up_to, now)
             if payment is None:
-                return OutOfCredits(plan.credits, balance.spendable(now), balance.owed)
+                return OutOfCredits(plan.credits, drawable(balance, now), balance.owed)
             outcome = self._send(plan, balance, payment, now)
             if not isinstance(outcome, Balance):
                 return outcome

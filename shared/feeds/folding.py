@@ -80,7 +80,7 @@ class Folder:
         self._database_path = path.with_name(f"{path.name}.index")
         self._database_path.unlink(missing_ok=True)
         self._file = path.open("wb", buffering=1024 * 1024)
-        self._database = self._open_index()
+        self._database: sqlite3.Connection | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -89,8 +89,15 @@ class Folder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
-        self._database.close()
+        if self._database is not None:
+            self._database.close()
         self._database_path.unlink(missing_ok=True)
+
+    def _index(self) -> sqlite3.Connection:
+        """What has been written, opened when a second batch comes: most feeds are one."""
+        if self._database is None:
+            self._database = self._open_index()
+        return self._database
 
     def _open_index(self) -> sqlite3.Connection:
         # It is thrown away whatever happens, so nothing is done for its safety: no journal, no syncing, one transaction
@@ -122,18 +129,18 @@ class Folder:
         """Writes the batch when it has grown large enough; `characters` is about what the row holds."""
         self._characters += characters
         if len(self._batch) >= self._limits.batch_records or self._characters >= self._limits.batch_characters:
-            self._flush()
+            self._flush(is_last=False)
 
     def finish(self, reject: Reject) -> list[int]:
         """Writes what is left. Returns, for each rule, how many records were too large and went to `reject`."""
-        self._flush()
+        self._flush(is_last=True)
         self._file.close()
         rejected = [0] * len(self._rules)
         if self._patched or self._any_large:
             self._merge_patches(reject, rejected)
         return rejected
 
-    def _flush(self) -> None:
+    def _flush(self, *, is_last: bool) -> None:
         if not self._batch:
             return
         digests = [hashlib.blake2b(identity.encode(), digest_size=16).digest() for identity in self._batch]
@@ -148,8 +155,10 @@ class Folder:
             else:
                 patches.append((line, self._patched, _patch(pending.attributes)))
                 self._patched += 1
-        self._database.executemany("INSERT INTO seen VALUES (?, ?)", sorted(new))
-        self._database.executemany("INSERT INTO patches VALUES (?, ?, ?)", patches)
+        if not is_last:  # nobody will ask for the last batch
+            self._index().executemany("INSERT INTO seen VALUES (?, ?)", sorted(new))
+        if patches:
+            self._index().executemany("INSERT INTO patches VALUES (?, ?, ?)", patches)
         self._batch.clear()
         self._characters = 0
 
@@ -158,7 +167,7 @@ class Folder:
         for start in range(0, len(digests), _QUESTION_BATCH):
             some = digests[start : start + _QUESTION_BATCH]
             marks = ",".join("?" * len(some))
-            found.update(self._database.execute(f"SELECT digest, line FROM seen WHERE digest IN ({marks})", some))  # noqa: S608 (only question marks)
+            found.update(self._index().execute(f"SELECT digest, line FROM seen WHERE digest IN ({marks})", some))  # noqa: S608 (only question marks)
         return found
 
     def _write(self, pending: _Pending) -> None:
@@ -180,7 +189,7 @@ class Folder:
         unmerged = self._path.with_name(f"{self._path.name}.unmerged")
         self._path.rename(unmerged)
         places = {rule.entity: place for place, rule in reversed(list(enumerate(self._rules)))}
-        patches = _Lookahead(self._database.execute("SELECT line, body FROM patches ORDER BY line, number"))
+        patches = _Lookahead(self._index().execute("SELECT line, body FROM patches ORDER BY line, number"))
         with unmerged.open("rb") as old, self._path.open("wb", buffering=1024 * 1024) as new:
             for number, line in enumerate(old):
                 bodies = patches.take(number)

@@ -7,14 +7,14 @@ holds nothing that matters: what it has in memory ahead of the cursor is only re
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
 from typing import assert_never
 
-from shared.catalog import READ_BATCH, CatalogStore, Record, to_record
+from shared.catalog import READ_BATCH, CatalogStore, to_record
 from shared.credits import (
     Committed,
     Ledger,
@@ -26,6 +26,7 @@ from shared.credits import (
     Stale,
     UnknownWorkspace,
 )
+from shared.credits.drawing import drawable
 from shared.dynamo.transactions import StoreUnavailable
 from shared.keys import Item
 from shared.runs import planning
@@ -111,16 +112,19 @@ class _Leg:
     def _examined(self, pool: ThreadPoolExecutor) -> Iterator[list[Examined]]:
         """The run's remaining records beside what the catalogue holds, read ahead in batches."""
         prepared = self._shop.artifacts.records(self._run)
-        reading: deque[tuple[list[PreparedRecord], Future[dict[tuple[str, str], Record]]]] = deque()
+        reading: deque[Future[list[Examined]]] = deque()
         while True:
             while len(reading) < _READ_AHEAD and (batch := list(islice(prepared, READ_BATCH))):
-                wanted = [(each.entity, each.key) for each in batch]
-                reading.append((batch, pool.submit(self._shop.catalog.get_many, self._run.workspace_id, wanted)))
+                reading.append(pool.submit(self._read, batch))
             if not reading:
                 return
-            batch, views = reading.popleft()
-            seen = views.result()
-            yield [self._examiner.examine(each, seen.get((each.entity, each.key))) for each in batch]
+            yield reading.popleft().result()
+
+    def _read(self, batch: Sequence[PreparedRecord]) -> list[Examined]:
+        """Examines a batch, while the step before is still on its way to DynamoDB and back."""
+        wanted = [(each.entity, each.key) for each in batch]
+        seen = self._shop.catalog.get_many(self._run.workspace_id, wanted)
+        return [self._examiner.examine(each, seen.get((each.entity, each.key))) for each in batch]
 
     def _advance(self, *, last: bool) -> bool:
         """Does the next step's worth of pending records; False when the run paused instead."""
@@ -181,7 +185,7 @@ class _Leg:
         self._move(replace(self._run, state=RunState.PAUSED, paused_at=now, pause_reason=reason, updated_at=now))
         # A top-up between the refusal and the pause found nothing to resume. So look again, now that it would.
         balance = self._shop.ledger.balance(self._run.workspace_id)
-        if balance is None or balance.spendable(now) < self._pending[0].cost(self._shop.prices):
+        if balance is None or drawable(balance, now) < self._pending[0].cost(self._shop.prices):
             return False
         self._move(resumed(self._run, self._shop.clock()))
         return True

@@ -69,9 +69,9 @@ def transaction_for_each(client: DynamoDBClient, balance: Key, item: Item) -> No
     client.transact_write_items(TransactItems=writes)
 
 
-SERIAL = Way("a charge and a put for each record, one after the other", charge_then_put)
+SERIAL = Way("a charge and a put for each, in series", charge_then_put)
 SIXTEEN = Way("the same, 16 at a time", charge_then_put, at_once=16)
-TRANSACTIONS = Way("a transaction for each record", transaction_for_each, is_exact=True)
+TRANSACTIONS = Way("a transaction for each, in series", transaction_for_each, is_exact=True)
 TRANSACTIONS_SIXTEEN = Way("the same, 16 at a time", transaction_for_each, at_once=16, is_exact=True)
 
 _NEW = {"ConditionExpression": "attribute_not_exists(pk)"}

@@ -31,7 +31,7 @@ def side_by_side(workbench: Workbench, ours: Import) -> list[Compared]:
     ways = (SERIAL, SIXTEEN, TRANSACTIONS, TRANSACTIONS_SIXTEEN)
     compared = [Compared(way.name, RECORDS, way.write(workbench, RECORDS), way.is_exact) for way in ways]
     compared.append(Compared("this platform, the worker", RECORDS, ours.work, is_exact=True))
-    compared.append(Compared("this platform, start, prepare and worker", RECORDS, ours.whole, is_exact=True))
+    compared.append(Compared("this platform, start to end", RECORDS, ours.whole, is_exact=True))
     return compared
 
 

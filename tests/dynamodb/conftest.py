@@ -21,9 +21,14 @@ BUCKET = "quiet"
 @pytest.fixture(scope="session")
 def world(stack: EmbeddedStack, tables: Tables, dynamodb: DynamoDBClient) -> World:
     """Copies of the deployed tables. On the originals the deployed functions would work on the same runs."""
-    names = [_copy(dynamodb, table, f"quiet-{table}") for table in (tables.credit, tables.catalog, tables.work)]
     stack.aws.s3().create_bucket(Bucket=BUCKET)
-    return World(stack.state.aws_endpoint, *names, bucket=BUCKET)
+    return World(
+        endpoint=stack.state.aws_endpoint,
+        credit_table=_copy(dynamodb, tables.credit),
+        catalog_table=_copy(dynamodb, tables.catalog),
+        work_table=_copy(dynamodb, tables.work),
+        bucket=BUCKET,
+    )
 
 
 @pytest.fixture
@@ -37,7 +42,8 @@ def open_account(world: World, clock: HandClock) -> Callable[[int], Account]:
     return lambda starter: Account(world, starter, clock)
 
 
-def _copy(dynamodb: DynamoDBClient, original: str, name: str) -> str:
+def _copy(dynamodb: DynamoDBClient, original: str) -> str:
+    name = f"quiet-{original}"
     described: dict[str, Any] = dict(dynamodb.describe_table(TableName=original)["Table"])
     request: dict[str, Any] = {part: described[part] for part in ("AttributeDefinitions", "KeySchema")}
     if indexes := described.get("GlobalSecondaryIndexes"):

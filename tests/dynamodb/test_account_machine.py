@@ -4,16 +4,23 @@ and debts, on ledgers that remember and ledgers that do not, against a model of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from shared import keys
+from shared.catalog import READ_BATCH, Record
 from shared.credits import (
     ClientCall,
     Committed,
@@ -56,7 +63,7 @@ class Model:
 
     def live(self, now: object) -> list[ModelGrant]:
         grants = (each for each in self.grants if each.remaining and each.expires_in > now)  # type: ignore[operator]
-        return sorted(grants, key=lambda each: each.rank)  # type: ignore[arg-type, return-value]
+        return sorted(grants, key=lambda each: each.rank)
 
     def spendable(self, now: object) -> int:
         return sum(each.remaining for each in self.live(now))
@@ -94,7 +101,7 @@ class AccountMachine(RuleBasedStateMachine):
         self.calls: dict[str, str] = {}
 
     @rule(credits=st.integers(0, 9), ledger=st.integers(0, 3), owing=st.booleans())
-    def charge(self, credits: int, ledger: int, owing: bool) -> None:  # noqa: FBT001
+    def charge(self, credits: int, ledger: int, owing: bool) -> None:
         plan = self._plan(f"op {len(self.plans)}", credits, owing=owing)
         self._commit_new(plan, ledger)
 
@@ -157,8 +164,12 @@ class AccountMachine(RuleBasedStateMachine):
     @rule(data=st.data(), ledger=st.integers(0, 3), more=st.sampled_from([0, 0, 1]))
     def repeat_a_top_up(self, data: st.DataObject, ledger: int, more: int) -> None:
         known = data.draw(st.sampled_from(self.model.grants[1:]))
-        (given,) = (grant for grant in self.account.ledger().grants(self.account.workspace_id) if grant.reference == known.reference)
-        again = type(given)(**{name: getattr(given, name) for name in given.__slots__} | {"credits": given.credits + more})
+        (given,) = (
+            grant
+            for grant in self.account.ledger().grants(self.account.workspace_id)
+            if grant.reference == known.reference
+        )
+        again = replace(given, credits=given.credits + more)
         outcome = self._ledger(ledger).grant(again)
         assert outcome == (GrantReferenceReused(given) if more else GrantReplayed(given))
 
@@ -173,7 +184,8 @@ class AccountMachine(RuleBasedStateMachine):
         assert balance.available == sum(grant.remaining for grant in model.grants)
         assert balance.spendable(self.clock()) == model.spendable(self.clock())
         assert (balance.owed, balance.consumed) == (model.owed, model.consumed)
-        operations = {entry.operation_id: entry for entry in self.account.operations()}
+        log = self.account.operations()
+        operations = {entry.operation_id: entry for entry in log}
         for trigger, credits in model.committed.items():
             entry = operations[self.account.id_of(trigger)]
             assert entry.credits == credits
@@ -181,7 +193,29 @@ class AccountMachine(RuleBasedStateMachine):
             assert {draw.grant_id: draw.credits for draw in entry.drawn} == parts
         settlements = [entry for entry in operations.values() if entry.settled]
         assert len(operations) == len(model.committed) + len(settlements)
+        self.account.check_the_figures(balance, log)
+
+    @invariant()
+    def a_record_is_there_exactly_when_its_operation_is(self) -> None:
+        planned = {trigger: self._records_of(trigger) for trigger in self.plans}
+        names = [name for records in planned.values() for name in records]
+        catalog = self.world.catalog()
+        found: dict[tuple[str, str], Record] = {}
+        for start in range(0, len(names), READ_BATCH):
+            found |= catalog.get_many(self.account.workspace_id, names[start : start + READ_BATCH])
+        assert {name: record.operation_id for name, record in found.items()} == {
+            name: self.account.id_of(trigger)
+            for trigger, records in planned.items()
+            for name in records
+            if trigger in self.model.committed
+        }
+
+    def teardown(self) -> None:
+        # Nothing else is in the catalogue either.
         self.account.check_the_books()
+
+    def _records_of(self, trigger: str) -> list[tuple[str, str]]:
+        return [("product", write.request["Put"]["Item"]["sk"]["S"]) for write in self.plans[trigger].writes]
 
     def _ledger(self, number: int) -> Ledger:
         return self.ledgers[number] if number < len(self.ledgers) else self.account.ledger()
@@ -213,15 +247,15 @@ class AccountMachine(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def machine(world: World) -> Iterator[type[AccountMachine]]:
-    yield type("AccountMachineHere", (AccountMachine,), {"world": world})
+def machine(world: World) -> type[AccountMachine]:
+    return type("AccountMachineHere", (AccountMachine,), {"world": world})
 
 
 def test_no_mix_of_charges_retries_grants_and_expiry_breaks_a_law(machine: type[AccountMachine]) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=25,
+            max_examples=40,
             stateful_step_count=30,
             derandomize=True,
             deadline=None,

@@ -158,7 +158,9 @@ def test_reads_that_stay_unprocessed_are_asked_for_again(open_account: OpenAccou
     story = Import.start(open_account(500), feed, a_catalogue(feed, unchanged=100, updated=30))
     client = story.account.world.dynamodb()
     line = Line(client)
-    line.script = lambda index, operation: faults.half_unprocessed if operation == "BatchGetItem" and index % 3 else None
+    line.script = lambda index, operation: (
+        faults.half_unprocessed if operation == "BatchGetItem" and index % 3 else None
+    )
     assert story.work(client).state is RunState.FINISHED
     assert line.requests.count("BatchGetItem") > 3
     story.check()

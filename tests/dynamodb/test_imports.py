@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from shared.catalog import Record
 from shared.credits import Action, OutOfCredits, PriceList
+from shared.credits.drawing import MAX_GRANTS_DRAWN
 from shared.runs.commands import NotPossible, cancel_run, resume_run
 from shared.runs.model import PauseReason, Run, RunState
 from tests.support.faults import Fault, Killed, Line, killed_after_sending, killed_before_sending
@@ -38,9 +40,7 @@ def meanwhile(happens: Callable[[], object]) -> Fault:
 def at_commit(number: int, fault: Fault) -> Callable[[int, str], Fault | None]:
     """A script: the fault befalls the nth transaction, counted from 0."""
     seen = iter(range(1_000_000))
-    return lambda _index, operation: (
-        fault if operation == "TransactWriteItems" and next(seen) == number else None
-    )
+    return lambda _index, operation: fault if operation == "TransactWriteItems" and next(seen) == number else None
 
 
 @pytest.mark.parametrize("skip_unchanged", [True, False])
@@ -126,14 +126,12 @@ def test_a_worker_that_slept_through_a_pause_and_a_resume_does_not_repeat_the_st
     clock = story.account.clock
 
     def others_go_on() -> None:
-        runs, now = story.runs(), clock()
-        seen = story.now()
-        paused = Run(**{name: getattr(seen, name) for name in Run.__slots__} | {"state": RunState.PAUSED})
-        assert runs.move(seen, paused)
+        runs, running = story.runs(), story.now()
+        paused = replace(running, state=RunState.PAUSED)
+        assert runs.move(running, paused)
         clock.advance(seconds=1)
         assert isinstance(resume_run(runs, story.ledger(), paused, clock()), Run)
         assert story.work(out_of_time=lambda: True).cursor.position == 100
-        assert now < clock()
 
     dynamodb = story.account.world.dynamodb()
     Line(dynamodb, script=at_commit(0, meanwhile(others_go_on)))
@@ -174,7 +172,10 @@ def test_a_run_writes_as_many_records_as_there_are_credits_and_goes_on_from_ther
 
     assert (run.state, run.pause_reason, run.paused_at) == (RunState.PAUSED, PauseReason.OUT_OF_CREDITS, clock())
     assert run.totals.credits == run.totals.created + run.totals.updated == credits
-    assert sum(record.operation_id is not None for record in story.account.records("product", "category").values()) == credits
+    assert (
+        sum(record.operation_id is not None for record in story.account.records("product", "category").values())
+        == credits
+    )
     assert story.account.balance().available == 0
     story.account.check_the_books("product", "category")
     assert isinstance(resume_run(story.runs(), story.ledger(), run, clock()), OutOfCredits)
@@ -219,6 +220,29 @@ def test_a_top_up_that_races_the_pause_is_not_missed(open_account: OpenAccount, 
     story.check()
 
 
+def test_a_run_paid_by_crumbs_takes_smaller_steps(open_account: OpenAccount) -> None:
+    """One charge draws on so many grants as its expressions have room for; the next one goes on."""
+    story = Import.start(open_account(0), a_feed(60))
+    for number in range(70):
+        story.ledger().grant(story.account.a_grant(f"crumb {number}", 1))
+    assert story.work().state is RunState.FINISHED
+    assert [len(entry.drawn) for entry in story.account.operations()] == [MAX_GRANTS_DRAWN] * 3
+    story.check()
+
+
+def test_a_run_that_no_single_charge_can_pay_pauses_and_does_not_go_round_in_circles(
+    open_account: OpenAccount,
+) -> None:
+    prices = PriceList(PriceList().prices | {Action.RECORD_CREATED: MAX_GRANTS_DRAWN + 1})  # type: ignore[operator]
+    story = Import.start(open_account(0), a_feed(5), prices=prices)
+    for number in range(MAX_GRANTS_DRAWN + 5):
+        story.ledger().grant(story.account.a_grant(f"crumb {number}", 1))
+    dynamodb = story.account.world.dynamodb()
+    line = Line(dynamodb)
+    assert story.work(dynamodb).state is RunState.PAUSED
+    assert len(line.requests) < 10
+
+
 def test_a_run_goes_on_for_free_when_there_are_no_credits(open_account: OpenAccount) -> None:
     feed = a_feed(300)
     story = Import.start(open_account(0), feed, feed)
@@ -235,7 +259,9 @@ def test_a_run_goes_on_for_free_when_there_are_no_credits(open_account: OpenAcco
         pytest.param(("product", "p10"), {"title": "old", "note": "mine"}, "note kept", id="edited"),
         pytest.param(("product", "p10"), None, "made again", id="deleted"),
         pytest.param(("product", "p11"), {"note": "mine"}, "note kept", id="made"),
-        pytest.param(("product", "p11"), {"title": "p11 of the feed", "price": 11}, "as it is", id="made as the feed has it"),
+        pytest.param(
+            ("product", "p11"), {"title": "p11 of the feed", "price": 11}, "as it is", id="made as the feed has it"
+        ),
     ],
 )
 def test_a_hand_edit_between_reading_and_writing_is_seen(
@@ -314,7 +340,9 @@ def test_a_dry_run_writes_nothing_costs_nothing_and_predicts_exactly(open_accoun
     assert (preview.state, preview.credits_available) == (RunState.FINISHED, 200)
     assert account.balance() == before
     assert account.operations() == []
-    assert {name: record.version for name, record in account.records("product", "category").items()} == dict.fromkeys(catalogue, 1)
+    assert {name: record.version for name, record in account.records("product", "category").items()} == dict.fromkeys(
+        catalogue, 1
+    )
 
     account.ledger().grant(account.a_grant("enough", 1000))
     story = Import.start(account, feed, catalogue, fill=False)

@@ -33,7 +33,7 @@ from shared.credits import (
 )
 from shared.dynamo.values import to_item
 from tests.support.faults import Line
-from tests.support.money import Account, HandClock, World, plain_dynamodb
+from tests.support.money import Account, HandClock, World, plain_dynamodb, stored_bytes
 
 OpenAccount = Callable[[int], Account]
 
@@ -334,7 +334,9 @@ def test_reads_go_on_as_debts_up_to_the_cap_and_the_next_top_up_settles_them_fir
     account = open_account(1)
     ledger = account.ledger()
     for number in range(4):
-        outcome = ledger.commit(account.plan(f"read {number}", writes=[account.new_record(f"r{number}", f"read {number}")], owe_up_to=3))
+        outcome = ledger.commit(
+            account.plan(f"read {number}", writes=[account.new_record(f"r{number}", f"read {number}")], owe_up_to=3)
+        )
         assert isinstance(outcome, Committed)
         assert outcome.operation.owed == (0 if number == 0 else 1)
     assert ledger.commit(account.plan("past the cap", owe_up_to=3)) == OutOfCredits(1, 0, 3)
@@ -461,9 +463,7 @@ def test_the_usual_charge_is_one_request_and_two_write_units_of_balance(
     assert stored_bytes(item) <= 1024
 
 
-def test_what_a_first_charge_a_refusal_and_a_replay_take(
-    open_account: OpenAccount, counted: tuple[Any, Line]
-) -> None:
+def test_what_a_first_charge_a_refusal_and_a_replay_take(open_account: OpenAccount, counted: tuple[Any, Line]) -> None:
     account = open_account(2)
     client, line = counted
     ledger = Ledger(client, account.world.credit_table, clock=account.clock)
@@ -478,24 +478,3 @@ def test_what_a_first_charge_a_refusal_and_a_replay_take(
         line.requests.clear()
         ledger.commit(plan)
         assert line.requests == requests
-
-
-def stored_bytes(item: Any) -> int:
-    """An item's size by DynamoDB's rules, counted here from the low-level form on its own."""
-    return sum(len(name.encode()) + attribute_bytes(value) for name, value in item.items())
-
-
-def attribute_bytes(attribute: Any) -> int:
-    ((kind, value),) = attribute.items()
-    match kind:
-        case "S":
-            return len(value.encode())
-        case "N":
-            digits = len(value.lstrip("-").replace(".", "").strip("0"))
-            return (digits + 1) // 2 + 1 + value.startswith("-")
-        case "M":
-            return 3 + sum(1 + len(name.encode()) + attribute_bytes(element) for name, element in value.items())
-        case "L":
-            return 3 + sum(1 + attribute_bytes(element) for element in value)
-        case _:
-            return 1

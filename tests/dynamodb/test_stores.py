@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,9 +17,12 @@ from shared.ids import new_run_id, operation_id
 from shared.runs.artifacts import Rejection
 from shared.runs.model import Counts, Cursor, Failure, PauseReason, Run, RunState
 from shared.runs.store import Doorbell, put_new_run
-from tests.support.faults import Line
+from tests.support.faults import Line, Send
 from tests.support.imports import FEED, Import, a_feed, fill_catalogue
 from tests.support.money import MORNING, Account, HandClock, plain_dynamodb
+
+if TYPE_CHECKING:
+    from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 OpenAccount = Callable[[int], Account]
 
@@ -50,9 +54,16 @@ def test_a_page_reads_no_more_than_it_shows(open_account: OpenAccount) -> None:
     account = open_account(0)
     fill_catalogue(account, {("product", f"p{n}"): {"text": "x" * 2000} for n in range(200)})
     client = account.world.dynamodb()
-    line = Line(client)
+    limits: list[int] = []
+
+    def noted(request: AWSPreparedRequest, send: Send) -> AWSResponse:
+        assert isinstance(request.body, bytes)
+        limits.append(json.loads(request.body)["Limit"])
+        return send()
+
+    Line(client, script=lambda _index, _operation: noted)
     account.world.catalog(client).page(account.workspace_id, "product", 5)
-    assert line.requests == ["Query"]
+    assert limits == [6]
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "07", "x:y", "-1:a"])
@@ -104,7 +115,9 @@ def test_the_log_is_listed_newest_first_over_days_and_pages(open_account: OpenAc
         job, run = ("feed-a", "run-a") if number % 2 else ("feed-b", None)
         kind = OperationKind.IMPORT if number % 2 else OperationKind.API_CALL
         plan = account.plan(f"op {number}", 0)
-        ledger.commit(replace(plan, operation_id=name, at=at, job_id=job, run_id=run, kind=kind, actions={Action.API_CALL: 1}))
+        ledger.commit(
+            replace(plan, operation_id=name, at=at, job_id=job, run_id=run, kind=kind, actions={Action.API_CALL: 1})
+        )
         expected.insert(0, name)
     log = OperationLog(plain_dynamodb(account.world), account.world.credit_table)
     everything = OperationFilter(since=MORNING, until=MORNING + timedelta(days=30))
@@ -275,7 +288,7 @@ def test_prepared_records_are_read_from_the_cursor_on_in_blocks(
     assert [each.end.position for each in everything] == list(range(1, 41))
     for block in (1, 7, everything[0].end.offset, everything[-1].end.offset, 10_000):
         monkeypatch.setattr("shared.runs.artifacts._BLOCK_BYTES", block)
-        for done in (everything[-3:] if block == 1 else everything[::9]):
+        for done in everything[-3:] if block == 1 else everything[::9]:
             rest = list(artifacts.records(replace(story.run, cursor=done.end)))
             assert rest == everything[done.end.position :]
 

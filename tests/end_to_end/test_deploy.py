@@ -28,7 +28,10 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     try:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-        monkeypatch.setattr(build, "build_dependencies", lambda _root, destination: make_layer(destination))
+        # What `make build` has made in the checkout is left alone.
+        build_code, built = build.build_code, tmp_path / "build"
+        monkeypatch.setattr(build, "build_code", lambda root, _: build_code(root, built))
+        monkeypatch.setattr(build, "build_dependencies", lambda _root, _destination: make_layer(built))
         yield Aws.embedded(url, REGION)
     finally:
         running.stop()
@@ -39,7 +42,7 @@ def make_layer(destination: Path) -> Artifact:
     path = destination / "dependencies.zip"
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("python/pinned.py", "version = 1\n")
+        archive.writestr(zipfile.ZipInfo("python/pinned.py", build.EARLIEST_TIME), "version = 1\n")
     return Artifact(path, sha256(path.read_bytes()).hexdigest())
 
 

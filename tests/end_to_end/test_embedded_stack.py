@@ -121,7 +121,7 @@ def test_a_stack_that_cannot_be_deployed_says_why_and_leaves_nothing_running(pro
     root = tmp_path / "root"
     root.mkdir()
     (root / "template.yaml").write_text(broken, encoding="utf-8")
-    with pytest.raises(StackFailure, match="PrepareQueue: .*RedrivePolicy"):
+    with pytest.raises(StackFailure, match=r"PrepareQueue: .*RedrivePolicy"):
         EmbeddedStack.start(tmp_path / "state", root=root)
     assert not is_running(tmp_path / "state")
 

@@ -17,7 +17,6 @@ from productsync.importing import start_import, wait_for
 from productsync.output import Output
 from productsync.settings import Connection, Secret
 from shared import keys
-from shared.catalog import CatalogStore
 from shared.credits import Ledger, OperationFilter, OperationLog
 from shared.credits.audit import discrepancies
 from shared.ids import time_of

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from botocore.awsrequest import AWSResponse, HeadersDict
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 
@@ -112,7 +114,9 @@ def cancelled(request: AWSPreparedRequest, *reasons: tuple[int, str]) -> AWSResp
     codes = ["None"] * len(_body(request)["TransactItems"])
     for position, code in reasons:
         codes[position % len(codes)] = code
-    return _refusal(request, "TransactionCanceledException", {"CancellationReasons": [{"Code": code} for code in codes]})
+    return _refusal(
+        request, "TransactionCanceledException", {"CancellationReasons": [{"Code": code} for code in codes]}
+    )
 
 
 def conflict(position: int = 0) -> Fault:
@@ -141,11 +145,19 @@ def _refusal(
 
 
 def _answer(request: AWSPreparedRequest, body: bytes, status: int) -> AWSResponse:
-    answer = AWSResponse(request.url, status, HeadersDict({"content-length": str(len(body))}), None)
-    answer._content = body
-    return answer
+    headers = HTTPHeaders()
+    headers["content-length"] = str(len(body))
+    return AWSResponse(request.url, status, headers, _Body(body))
 
 
 def _body(request: AWSPreparedRequest) -> dict[str, Any]:
+    assert isinstance(request.body, bytes)
     body: dict[str, Any] = json.loads(request.body)
     return body
+
+
+class _Body(BytesIO):
+    """A body that botocore can read as it reads one from the network."""
+
+    def stream(self) -> Iterator[bytes]:
+        yield self.read()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Name = tuple[str, str]
 """An entity and a key."""
 
-Attributes = Mapping[str, Any]
+Attributes = dict[str, Any]
 FEED = "supplier"
 MAPPED = {"product": ("title", "price"), "category": ("title",)}
 
@@ -182,9 +182,7 @@ class Import:
     def check(self, expected: Expected | None = None) -> None:
         """That the run is over and everything is exactly as it must be: records, counts, credits and books."""
         if expected is None:
-            expected = Expected.of(
-                self.feed, self.catalogue, skip_unchanged=self.skip_unchanged, prices=self.prices
-            )
+            expected = Expected.of(self.feed, self.catalogue, skip_unchanged=self.skip_unchanged, prices=self.prices)
         run = self.now()
         assert run.state is RunState.FINISHED
         assert run.progress == 1.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ from shared.feeds.readers.text import LineTooLong, NotThisEncoding, choose_encod
 # here, by Limits.max_row_characters.
 csv.field_size_limit(2**31 - 1)
 
+_STATED = re.compile(r"\ufeff?sep=([^\w\s\"]|\t)", re.IGNORECASE)
 DELIMITERS = (",", ";", "\t", "|")
 _SENTINEL = "\x00end of file\x00"
 
@@ -182,6 +184,10 @@ class DelimitedReader:
         if kind == "tsv":
             return "\t"
         first = self._peek_line()
+        stated = _STATED.fullmatch(first.strip("\r\n"))
+        if stated:  # Excel's own line, which it does not show either
+            next(self._lines)
+            return stated.group(1)
         quote = self._layout.quote
         outside = "".join(first.split(quote)[::2]) if quote else first
         best = max(DELIMITERS, key=outside.count)

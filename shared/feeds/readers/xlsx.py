@@ -177,7 +177,7 @@ def _check_archive(source: Path, limits: Limits) -> None:
             for entry in entries:
                 if entry.filename.endswith((".xml", ".rels")):
                     with archive.open(entry) as file:
-                        head = file.read(4096).replace(b"\x00", b"")
+                        head = file.read(65536).replace(b"\x00", b"")
                     if b"<!DOCTYPE" in head or b"<!ENTITY" in head:
                         detail = f"{entry.filename} in the workbook has a document type, which no workbook needs"
                         raise FeedUnreadable("xml_entities", detail)

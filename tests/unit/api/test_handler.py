@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,8 +15,12 @@ from botocore.stub import Stubber
 
 from functions.api import services
 from functions.api.handler import app, logger
+from shared.catalog import Record, put_record
+from shared.credits import Action, Channel, Operation, OperationKind
+from shared.credits.operations import put_operation
 from shared.dynamo.transactions import StoreUnavailable
 from shared.dynamo.values import to_item
+from shared.ids import fingerprint, operation_id
 
 if TYPE_CHECKING:
     from tests.unit.api.conftest import Answer
@@ -174,7 +180,7 @@ def test_nothing_secret_is_logged(call: Call, event: Event, logged: StringIO) ->
         assert secret not in "".join(lines)
 
 
-def test_the_resolver_has_exactly_the_routes_of_the_template(project: Any) -> None:
+def test_the_resolver_has_exactly_the_routes_of_the_template(project: Path) -> None:
     from samtranslator.yaml_helper import yaml_parse  # noqa: PLC0415  # slow to import, and only needed here
 
     template = yaml_parse((project / "template.yaml").read_text(encoding="utf-8"))
@@ -193,3 +199,83 @@ def test_every_route_describes_itself() -> None:
             successes = [status for status in operation["responses"] if status.startswith("2")]
             assert operation["summary"], (method, path)
             assert successes, (method, path)
+
+
+def test_a_retried_start_is_answered_as_the_first_was(call: Call, event: Event, dynamodb: Stubber) -> None:
+    given_event = event("api_start_run_replayed")
+    feed = {
+        "feed_id": "supplier-a",
+        "version": 1,
+        "created_at": "2026-11-20T08:00:00.000Z",
+        "updated_at": "2026-11-20T08:00:00.000Z",
+        "definition": '{"preset":"shopify"}',
+    }
+    told = {
+        "fingerprint": fingerprint("start run", "supplier-a", "up_01KAMZ8A000000000000000001", "False"),
+        "operation_id": "op_1",
+        "answer": '{"run_id":"run_1"}',
+    }
+    for item in (feed, BALANCE, told):
+        dynamodb.add_response("get_item", {"Item": to_item(item)})
+    answer = call(given_event)
+    assert (answer.status, answer.body) == (202, {"run_id": "run_1"})
+    assert answer.headers["Idempotency-Replayed"] == "true"
+    assert answer.headers["X-Credits-Charged"] == "0"
+    assert answer.headers["X-Credits-Available"] == "4999"
+    assert answer.headers["X-Operation-Id"] == "op_1"
+
+
+def test_a_read_that_is_delivered_twice_is_charged_once(call: Call, event: Event, dynamodb: Stubber) -> None:
+    given_event = event("api_get_record")
+    at = datetime(2026, 11, 22, 8, 0, 0, 123000, tzinfo=UTC)
+    paid_before = Operation(
+        operation_id=operation_id(at, WORKSPACE, "request", given_event["requestContext"]["requestId"]),
+        workspace_id=WORKSPACE,
+        kind=OperationKind.API_CALL,
+        channel=Channel.API,
+        at=at,
+        credits=1,
+        fingerprint=fingerprint("GET", "/records/product/M8%2F40%20%C3%98%20%2250%25%22"),
+        actions={Action.API_CALL: 1},
+    )
+    record = Record(
+        workspace_id=WORKSPACE,
+        entity="product",
+        key='M8/40 Ø "50%"',
+        attributes={},
+        version=1,
+        created_at=at,
+        updated_at=at,
+        operation_id=None,
+    )
+    dynamodb.add_response("get_item", {"Item": put_record("catalog", record, None).request["Put"]["Item"]})
+    dynamodb.add_response("get_item", {"Item": to_item(BALANCE)})
+    entry = put_operation("credit", paid_before).request["Put"]["Item"]
+    dynamodb.add_client_error(
+        "transact_write_items",
+        "TransactionCanceledException",
+        modeled_fields={
+            "CancellationReasons": [{"Code": "ConditionalCheckFailed", "Item": entry}, {"Code": "None"}],
+        },
+    )
+    answer = call(given_event)
+    assert (answer.status, answer.body["key"]) == (200, 'M8/40 Ø "50%"')
+    assert answer.headers["Idempotency-Replayed"] == "true"
+    assert answer.headers["X-Credits-Charged"] == "0"
+    assert answer.headers["X-Operation-Id"] == paid_before.operation_id
+
+
+def test_a_top_up_is_named_by_its_reference(call: Call, event: Event, dynamodb: Stubber) -> None:
+    answers = []
+    for _ in range(2):
+        dynamodb.add_response("get_item", {"Item": to_item(BALANCE)})
+        dynamodb.add_response("transact_write_items", {})
+        answers.append(call(event("api_top_up")))
+    assert [answer.status for answer in answers] == [201, 201]
+    assert answers[0].body["grant_id"] == answers[1].body["grant_id"]
+
+
+def test_every_route_is_in_the_reference(project: Path) -> None:
+    reference = (project / "docs" / "api.md").read_text(encoding="utf-8")
+    routes = [f"{route.method} /v1{route.openapi_path}" for route in app._static_routes + app._dynamic_routes]
+    assert [route for route in routes if f"`{route}`" not in reference] == []

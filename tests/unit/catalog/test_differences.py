@@ -15,7 +15,11 @@ from shared.dynamo.values import from_attribute, to_attribute
 
 NAMES = st.sampled_from("abcdef")
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([Decimal("1.0"), Decimal("0.5")]) | st.text(max_size=2),
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 3)
+    | st.sampled_from([Decimal("1.0"), Decimal("0.5")])
+    | st.text(max_size=2),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
     max_leaves=6,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -35,6 +35,7 @@ PLAIN = {"A1": {"sku": "A1", "name": "Müller, Bohrer"}}
         pytest.param("sku;name\nA1;Müller, Bohrer\n", {}, id="semicolon sniffed"),
         pytest.param("sku\tname\nA1\tMüller, Bohrer\n", {}, id="tab sniffed"),
         pytest.param("sku|name\nA1|Müller, Bohrer\n", {}, id="bar sniffed"),
+        pytest.param("sep=;\r\nsku;name\r\nA1;Müller, Bohrer\r\n", {}, id="delimiter stated as Excel does"),
         pytest.param("sku^name\nA1^Müller, Bohrer\n", {"delimiter": "^"}, id="delimiter given"),
         pytest.param("sku\tname\nA1\tMüller, Bohrer\n", {"type": "tsv"}, id="tsv"),
         pytest.param("sku,name\nA1,'Müller, Bohrer'\n", {"quote": "'"}, id="another quote"),
@@ -134,7 +135,7 @@ cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x0
 def test_what_the_csv_module_writes_is_read_back(rows: list[list[str]], delimiter: str, end: str) -> None:
     written = io.StringIO(newline="")
     # Python 3.11's writer leaves a lone "\r" without quotes.
-    quoting = csv.QUOTE_ALL if any("\r" in cell for row in rows for cell in row) else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 1] = csv.QUOTE_ALL if any("\r" in cell for row in rows for cell in row) else csv.QUOTE_MINIMAL
     writer = csv.writer(written, delimiter=delimiter, lineterminator=end, quoting=quoting)
     writer.writerow(["key", "a", "b", "c"])
     for number, row in enumerate(rows):

@@ -7,10 +7,11 @@ import io
 import json
 from decimal import Decimal
 from typing import Any
+from xml.sax.saxutils import escape
 
 import openpyxl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.feeds.json_values import canonical, tidy_item
@@ -142,6 +143,7 @@ json_values = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(st.lists(st.dictionaries(st.text("xyzü", min_size=1, max_size=5), json_values, max_size=5), max_size=5))
 def test_a_document_and_its_lines_are_the_same_items(rows: list[dict[str, Any]]) -> None:
     rows = [{**row, "id": f"k{number}"} for number, row in enumerate(rows)]
@@ -259,10 +261,9 @@ def test_an_xml_item_that_is_too_deep_is_rejected_and_one_within_an_item_is_a_va
 xml_text = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=20)
 
 
+@settings(max_examples=40)
 @given(st.lists(xml_text, max_size=6))
 def test_any_text_comes_through_xml(texts: list[str]) -> None:
-    from xml.sax.saxutils import escape
-
     rows = "".join(f"<product><id>{n}</id><t>{escape(text)}</t></product>" for n, text in enumerate(texts))
     found = items(f"<p>{rows}</p>", "xml", items="product", trim=False)
     for number, text in enumerate(texts):
@@ -284,9 +285,9 @@ def workbook(*sheets: list[list[Any]]) -> bytes:
     return written.getvalue()
 
 
-CELLS = [
+CELLS: list[list[Any]] = [
     ["sku", "price", "stock", "sold", "on", "at", "note", None],
-    [1001, 0.1, 5.0, True, dt.date(2026, 11, 22), dt.datetime(2026, 11, 22, 8, 30), " x ", None],
+    [1001, 0.1, 5.0, True, dt.date(2026, 11, 22), dt.datetime(2026, 11, 22, 8, 30), " x ", None],  # noqa: DTZ001 (cells have no zone)
     [None, None, None, None, None, None, " ", None],
     ["A2", 1e20, None, False, None, None, "y", None],
 ]

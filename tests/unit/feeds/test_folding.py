@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.feeds import DEFAULT_LIMITS, FeedDefinition, prepare
-from tests.support.feeds import make_feed, made_feed_definition, prepare_content, prepare_file
+from tests.support.feeds import made_feed_definition, make_feed, prepare_content, prepare_file
 
 DEFINITION = {"format": {"type": "csv"}, "entities": [{"entity": "product", "key": "sku"}]}
 SPANNING = {
@@ -31,10 +32,11 @@ cell = st.sampled_from(["", "x", "y", "z"])
 rows = st.lists(st.tuples(st.sampled_from("abcdef"), cell, cell), max_size=40)
 
 
-def csv_of(found: list[tuple[str, ...]], header: str) -> str:
+def csv_of(found: Sequence[tuple[str, ...]], header: str) -> str:
     return header + "\n" + "".join(",".join(row) + "\n" for row in found)
 
 
+@settings(max_examples=40)
 @given(rows)
 def test_later_values_win_and_a_blank_erases_nothing(found: list[tuple[str, str, str]]) -> None:
     expected: dict[str, dict[str, str]] = {}
@@ -49,6 +51,7 @@ def test_later_values_win_and_a_blank_erases_nothing(found: list[tuple[str, str,
         assert prepared.feed.rows_read == len(found)
 
 
+@settings(max_examples=40)
 @given(rows)
 def test_batches_make_no_difference(found: list[tuple[str, str, str]]) -> None:
     content = csv_of(found, "sku,image,two")
@@ -57,6 +60,7 @@ def test_batches_make_no_difference(found: list[tuple[str, str, str]]) -> None:
     assert whole.feed.by_entity == cut.feed.by_entity
 
 
+@settings(max_examples=40)
 @given(rows)
 def test_rows_that_repeat_change_nothing_but_the_count_of_duplicates(found: list[tuple[str, str, str]]) -> None:
     for definition in (DEFINITION, SPANNING):

@@ -1,4 +1,4 @@
-"""The presets, on small files with the habits of real exports: columns missing, more columns, blanks, other spellings."""
+"""The presets, on small files with the habits of real exports: fewer columns, more columns, blanks, other spellings."""
 
 from __future__ import annotations
 

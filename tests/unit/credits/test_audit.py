@@ -1,0 +1,150 @@
+"""The auditor finds every kind of wrong (law 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from shared.credits import Action, Balance, Channel, Draw, Grant, GrantKind, OpenGrant, Operation, OperationKind
+from shared.credits.audit import discrepancies
+
+AT = datetime(2026, 3, 2, 8, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Books:
+    """What the auditor looks at: two grants of 10 and 5, of which 8 were consumed, 1 of it owed and then settled."""
+
+    balance: Balance
+    grants: tuple[Grant, ...]
+    operations: tuple[Operation, ...]
+
+    def wrongs(self) -> list[str]:
+        return discrepancies(self.balance, iter(self.grants), iter(self.operations))
+
+
+def open_grant(name: str, remaining: int) -> OpenGrant:
+    return OpenGrant(
+        grant_id=name, remaining=remaining, unit_price=Decimal(0), currency="EUR", priority=1, granted_at=AT
+    )
+
+
+def given(name: str, credits: int) -> Grant:
+    return Grant(
+        grant_id=name,
+        workspace_id="ws",
+        kind=GrantKind.PAID,
+        credits=credits,
+        unit_price=Decimal(0),
+        currency="EUR",
+        priority=1,
+        granted_at=AT,
+    )
+
+
+def entry(name: str, credits: int, *drawn: tuple[str, int], owed: int = 0, settled: int = 0) -> Operation:
+    return Operation(
+        operation_id=name,
+        workspace_id="ws",
+        kind=OperationKind.API_CALL,
+        channel=Channel.API,
+        at=AT,
+        credits=credits,
+        fingerprint="",
+        actions={Action.API_CALL: credits},
+        drawn=tuple(Draw(grant, part, Decimal(0), "EUR") for grant, part in drawn),
+        owed=owed,
+        settled=settled,
+    )
+
+
+RIGHT = Books(
+    Balance(
+        workspace_id="ws",
+        available=7,
+        owed=0,
+        granted=15,
+        consumed=8,
+        expired=0,
+        void=0,
+        revision=2,
+        grants=(open_grant("first", 3), open_grant("second", 4)),
+    ),
+    (given("first", 10), given("second", 5)),
+    (
+        entry("op 1", 4, ("first", 4)),
+        entry("op 2", 3, ("first", 3)),
+        entry("op 3", 1, owed=1),
+        entry("settlement", 0, ("second", 1), settled=1),
+    ),
+)
+
+
+def balance(**changes: Any) -> Callable[[Books], Books]:
+    return lambda books: replace(books, balance=replace(books.balance, **changes))
+
+
+def log(*operations: Operation) -> Callable[[Books], Books]:
+    return lambda books: replace(books, operations=operations)
+
+
+WRONGS = [
+    pytest.param(balance(available=8), {"available", "granted - expired - void"}, id="more available than in grants"),
+    pytest.param(balance(consumed=9), {"consumed", "granted - expired - void"}, id="consumed without an entry"),
+    pytest.param(balance(owed=1), {"owed", "granted - expired - void"}, id="a debt without an entry"),
+    pytest.param(balance(granted=16), {"granted", "granted - expired - void"}, id="granted without a grant"),
+    pytest.param(balance(void=1), {"granted - expired - void"}, id="void that nobody took"),
+    pytest.param(balance(expired=1), {"granted - expired - void"}, id="expired that nobody took"),
+    pytest.param(
+        balance(grants=(open_grant("first", 4), open_grant("second", 3))),
+        {"drawn from first", "drawn from second"},
+        id="taken from another grant than the log says",
+    ),
+    pytest.param(
+        balance(grants=(open_grant("first", -1), open_grant("second", 8))),
+        {"drawn from first", "drawn from second", "first is below zero"},
+        id="below zero",
+    ),
+    pytest.param(log(*RIGHT.operations[1:]), {"consumed", "drawn from first"}, id="an entry is missing"),
+    pytest.param(
+        log(*RIGHT.operations, RIGHT.operations[0]), {"consumed", "drawn from first"}, id="an entry is there twice"
+    ),
+    pytest.param(
+        log(entry("op 1", 4, ("first", 3)), *RIGHT.operations[1:]),
+        {"drawn from first", "op 1 drew 3 for 4 credits"},
+        id="an entry that drew too little",
+    ),
+    pytest.param(
+        log(entry("op 1", 4, ("nobody gave this", 4)), *RIGHT.operations[1:]),
+        {"drawn from first"},
+        id="drawn from a grant that nobody gave",
+    ),
+    pytest.param(log(*RIGHT.operations[:3]), {"owed", "drawn from second"}, id="a debt that was settled by nobody"),
+    pytest.param(
+        lambda books: replace(books, grants=books.grants[:1]), {"granted"}, id="a grant whose item is missing"
+    ),
+]
+
+
+def test_books_that_balance_have_no_discrepancies() -> None:
+    assert RIGHT.wrongs() == []
+
+
+def test_a_grant_that_was_used_up_and_forgotten_is_accounted_for() -> None:
+    used_up = Books(
+        replace(RIGHT.balance, available=4, consumed=11, grants=(open_grant("second", 4),)),
+        RIGHT.grants,
+        (*RIGHT.operations, entry("op 4", 3, ("first", 3))),
+    )
+    assert used_up.wrongs() == []
+
+
+@pytest.mark.parametrize(("change", "found"), WRONGS)
+def test_every_kind_of_wrong_is_found(change: Callable[[Books], Books], found: set[str]) -> None:
+    wrongs = change(RIGHT).wrongs()
+    assert {next((name for name in found if wrong.startswith(name)), wrong) for wrong in wrongs} == found
