@@ -34,7 +34,7 @@ STOP_BEFORE_TIMEOUT_MS = 120_000
 """What is left of the function's time when it stops reading: enough to fold and to store what a large file left."""
 
 logger = Logger()
-metrics = Metrics()
+metrics = Metrics(namespace="ProductSync")
 processor = BatchProcessor(EventType.SQS)
 
 
@@ -71,8 +71,7 @@ def prepare_one(record: SQSRecord, lambda_context: LambdaContext) -> None:
         logger.warning("the message names a run that does not exist")
         return
     logger.info("prepared a run", extra={"state": run.state, "records": run.records, "rejected": run.rejected})
-    if run.state is RunState.FAILED:
-        metrics.add_metric("FailedRuns", MetricUnit.Count, 1)
+    metrics.add_metric("FailedRuns", MetricUnit.Count, int(run.state is RunState.FAILED))
 
 
 def out_of_time(context: LambdaContext) -> bool:

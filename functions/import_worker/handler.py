@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
 from shared.catalog import CatalogStore
@@ -27,7 +27,6 @@ HAND_OVER_BEFORE_TIMEOUT_MS = 20_000
 """What is left of the function's time when it hands over at the latest: enough for one step with all its retries."""
 
 logger = Logger()
-metrics = Metrics()
 processor = BatchProcessor(EventType.SQS)
 
 
@@ -66,7 +65,6 @@ def carry_out(record: SQSRecord, lambda_context: LambdaContext) -> None:
 
 
 @logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     return process_partial_response(
         event=event,

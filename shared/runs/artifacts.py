@@ -103,20 +103,25 @@ class RunArtifacts:
         return self._read(_key(run, "definition.json")).decode()
 
     def put_prepared(self, run: Run, records: Path, rejections: Path, manifest: Manifest) -> None:
-        self._s3.upload_file(str(records), self._bucket, _key(run, "records.jsonl"))
-        self._s3.upload_file(str(rejections), self._bucket, _key(run, "rejections/prepared.jsonl"))
+        """Keeps what a preparation made, under the name that `run` gives it.
+
+        Each preparation has files of its own: one that is late, or doubled, must not change what a worker reads by its
+        bytes.
+        """
+        self._s3.upload_file(str(records), self._bucket, _prepared_key(run, "records.jsonl"))
+        self._s3.upload_file(str(rejections), self._bucket, _prepared_key(run, "rejections.jsonl"))
         body = simplejson.dumps({"mapped": manifest.mapped, "skip_unchanged": manifest.skip_unchanged})
-        self._s3.put_object(Bucket=self._bucket, Key=_key(run, "manifest.json"), Body=body.encode())
+        self._s3.put_object(Bucket=self._bucket, Key=_prepared_key(run, "manifest.json"), Body=body.encode())
 
     def manifest(self, run: Run) -> Manifest:
-        values = simplejson.loads(self._read(_key(run, "manifest.json")))
+        values = simplejson.loads(self._read(_prepared_key(run, "manifest.json")))
         mapped = {entity: tuple(names) for entity, names in values["mapped"].items()}
         return Manifest(mapped, values["skip_unchanged"])
 
     def records(self, run: Run) -> Iterator[PreparedRecord]:
         """The prepared records that the run has still to do, from its cursor on."""
         position, offset = run.cursor.position, run.cursor.offset
-        for line in self._lines(_key(run, "records.jsonl"), offset):
+        for line in self._lines(_prepared_key(run, "records.jsonl"), offset):
             position, offset = position + 1, offset + len(line)
             entity, key, attributes, row = simplejson.loads(line, use_decimal=True)
             yield PreparedRecord(entity, key, attributes, row, Cursor(position, offset))
@@ -141,7 +146,7 @@ class RunArtifacts:
             if file < name:
                 continue
             start = offset if file == name else 0
-            for line in self._lines(_key(run, "rejections/" + file), start):
+            for line in self._lines(_key(run, file), start):
                 if len(found) == limit:
                     return RejectionPage(tuple(found), f"{file}:{start}")
                 found.append(Rejection(**simplejson.loads(line)))
@@ -149,10 +154,13 @@ class RunArtifacts:
         return RejectionPage(tuple(found), None)
 
     def _rejection_files(self, run: Run) -> Iterator[str]:
-        prefix = _key(run, "rejections/")
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+        """The names of the run's files of rejections, sorted; none before it is prepared."""
+        if not run.preparation:
+            return
+        yield f"prepared/{run.preparation}/rejections.jsonl"
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=_key(run, "rejections/"))
         for page in pages:
-            yield from (entry["Key"].removeprefix(prefix) for entry in page.get("Contents", []))
+            yield from (entry["Key"].removeprefix(_key(run, "")) for entry in page.get("Contents", []))
 
     def _lines(self, key: str, offset: int) -> Iterator[bytes]:
         """The lines of a file from byte `offset` on, each with its newline, read block by block."""
@@ -178,3 +186,7 @@ class RunArtifacts:
 
 def _key(run: Run, name: str) -> str:
     return f"runs/{run.workspace_id}/{run.run_id}/{name}"
+
+
+def _prepared_key(run: Run, name: str) -> str:
+    return _key(run, f"prepared/{run.preparation}/{name}")

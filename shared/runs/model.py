@@ -73,8 +73,8 @@ class Run:
     """A run as it stands at one moment. It moves by replacing one whole run with the next (see `shared.runs.store`).
 
     `step_at` dates the operation of the next step: the moment at which the cursor last moved, so that every worker
-    that plans this step gives its operation the same identifier. `records` counts what preparing found, `rejected`
-    the rows and records that cannot be written.
+    that plans this step gives its operation the same identifier. `preparation` names the preparation whose files this
+    run goes by. `records` counts what preparing found, `rejected` the rows and records that cannot be written.
     """
 
     run_id: str
@@ -87,6 +87,7 @@ class Run:
     created_at: datetime
     updated_at: datetime
     step_at: datetime
+    preparation: str = ""
     cursor: Cursor = Cursor()
     records: int = 0
     rows_read: int = 0

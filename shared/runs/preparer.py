@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -68,6 +69,7 @@ def fail_run(run: Run, failure: Failure, room: PrepareRoom) -> Run:
 
 def _prepared(room: PrepareRoom, run: Run, out_of_time: Callable[[], bool]) -> Run:
     """The run with its records prepared. Raises FeedUnreadable."""
+    run = replace(run, preparation=secrets.token_hex(8))
     definition = FeedDefinition.model_validate_json(room.artifacts.definition(run))
     with tempfile.TemporaryDirectory(dir=room.workdir) as folder:
         workdir = Path(folder)

@@ -133,6 +133,7 @@ class Import:
             created_at=now,
             updated_at=now,
             step_at=now,
+            preparation="the-only-one",
             records=len(feed),
             rows_read=len(feed),
         )
