@@ -68,7 +68,7 @@ def _runs(report: Report, workbench: Workbench, folder: Path) -> None:
 
 
 def _race(report: Report, workbench: Workbench, folder: Path) -> None:
-    """On an embedded AWS of its own: one that holds much pauses now and then, and would fall on one side or the other."""
+    """On an embedded AWS of its own: one that holds much pauses now and then, and slows whoever runs then."""
     with report.console.status("Letting them run in turns, over a network with delays"):
         race = speed.race(workbench, workbench.open_workspace(), folder)
     report.show("With 5 ms injected for each request and 25 ms for each transaction", race.figures())

@@ -33,7 +33,9 @@ _CATEGORIES = ("Garden > Tools > Pruning", "Kitchen > Storage > Jars", "Office >
 _TEXT = (
     "Made for every day: the parts are screwed and not glued so that each one can be replaced; the surface is oiled "
     "twice by hand and takes water well. It leaves the works assembled and in packaging without plastic. Wipe it with "
-    "a damp cloth and avoid scouring agents. Spare parts are kept for ten years and the guarantee covers five."
+    "a damp cloth and avoid scouring agents. Spare parts are kept for ten years and the guarantee covers five. "
+    "The matching accessories are listed under the same collection and are delivered together with it; what does not "
+    "please goes back within sixty days and free of charge even if it was used."
 )
 
 
