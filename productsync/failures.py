@@ -5,7 +5,7 @@
     ├── ApiProblem        the API refused: its problem details, RFC 9457        (1)
     ├── Unreachable       no answer came, or none that could be understood      (1)
     ├── UploadFailed      the file did not arrive                               (1)
-    └── StackFailure      the embedded stack would not start or stop            (1)
+    └── StackFailure      the embedded stack, or AWS, would not do it           (1)
 
 A run that failed or paused is an outcome, not a failure of the command: see `ExitCode`.
 """
@@ -57,7 +57,7 @@ class UploadFailed(CommandFailure):
 
 
 class StackFailure(CommandFailure):
-    """The embedded stack could not do what it was asked."""
+    """The embedded stack, or AWS, could not do what it was asked."""
 
 
 class ApiProblem(CommandFailure):

@@ -5,6 +5,7 @@ nothing but the problem of a failed command. Without it, people get tables, and 
 """
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +28,13 @@ PIPE_WIDTH = 200
 
 _UNSHOWABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode categories that move the cursor, break lines or cannot be written. Formatting marks of scripts are not."""
+
+_REORDERING = r"\u202a-\u202e\u2066-\u2069"
+"""Marks that show the text after them in another order than it is in, so that it reads as what it is not."""
+
+_REORDERING_MARK = re.compile(f"[{_REORDERING}]")
+_ESCAPED_IN_JSON = re.compile(f"[\x7f-\x9f\u2028\u2029{_REORDERING}]")
+"""What JSON allows in a string as it is, and a terminal takes for commands; the controls below 0x20 it never allows."""
 
 WRAPPED = 16
 """Columns that words need at least to be readable over several lines."""
@@ -224,14 +232,21 @@ class Stage:
 
 
 def to_json(document: object, stream: TextIO) -> str:
-    """JSON as the API gave it, numbers digit for digit; characters that the stream cannot spell are escaped."""
+    """JSON as the API gave it, numbers digit for digit; characters that the stream cannot spell, or that would command
+    a terminal, are escaped.
+    """
     spells_all = (stream.encoding or "").lower().replace("-", "").startswith("utf")
-    return str(simplejson.dumps(document, use_decimal=True, ensure_ascii=not spells_all, indent=2))
+    text = str(simplejson.dumps(document, use_decimal=True, ensure_ascii=not spells_all, indent=2))
+    # They can only be inside of strings, where an escape is the same character.
+    return _ESCAPED_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def clean(text: str) -> str:
-    """Text from elsewhere, made harmless for a terminal: supplier data may hold escape sequences and line breaks."""
-    return "".join(" " if category(character) in _UNSHOWABLE else character for character in text)
+    """Text from elsewhere, made harmless for a terminal: supplier data may hold escape sequences, line breaks, and
+    marks that turn the order of what is shown around.
+    """
+    shown = _REORDERING_MARK.sub("", text)
+    return "".join(" " if category(character) in _UNSHOWABLE else character for character in shown)
 
 
 def shorten(text: str, length: int) -> str:

@@ -11,12 +11,15 @@ workspace's key that belongs to an earlier stack is never used for a later one.
 """
 
 import hashlib
+import ipaddress
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import httpx
 
 from productsync.failures import CommandFailure, NotConnected
 from productsync.files import write_secret_file
@@ -156,10 +159,33 @@ def _credentials_file(root: Path) -> Path:
 
 
 def _endpoint(text: str) -> str:
-    """The base URL, such that `{endpoint}/v1/credits` is the balance; a `/v1` that was given too is forgiven."""
-    if not text.startswith(("http://", "https://")):
-        raise NotConnected(f"The endpoint {text!r} is not a URL", hint="It starts with https:// (or http://).")
+    """The base URL, such that `{endpoint}/v1/credits` is the balance; a `/v1` that was given too is forgiven.
+
+    Plain http is for this machine alone: over a network it would show the key to everybody on the way.
+    """
+    try:
+        # Read as the client will read it when it connects.
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        url = httpx.URL()
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise NotConnected(f"The endpoint {text!r} is not a URL", hint="It starts with https://.")
+    if url.scheme == "http" and not _is_this_machine(url.host):
+        raise NotConnected(
+            f"The endpoint {text!r} is not encrypted",
+            "a key would be sent over the network for everybody to read",
+            hint="It starts with https://; http:// is only for this machine (127.0.0.1, localhost).",
+        )
     return text.rstrip("/").removesuffix("/v1")
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _first(*places: tuple[str | None, str]) -> Secret | None:

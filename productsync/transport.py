@@ -17,7 +17,8 @@ UPLOAD_TIMEOUT = httpx.Timeout(120.0, connect=10.0)
 """The wait for one piece of a file to be taken, or for the answer after the last one; not for the whole upload."""
 
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-_BUSY = frozenset({429, 502, 503, 504})
+BUSY = frozenset({429, 502, 503, 504})
+"""Answers that mean: not now."""
 
 
 class Repeat(Enum):
@@ -70,7 +71,7 @@ class Backoff:
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def send(self, send: Callable[[], httpx.Response], repeat: Repeat) -> httpx.Response:
+    def send(self, send: Callable[[], httpx.Response], repeat: Repeat, busy: frozenset[int] = BUSY) -> httpx.Response:
         """Calls `send` until an answer is final. Raises the last httpx.TransportError when there never was one."""
         for attempt in range(1, self.attempts + 1):
             is_last = attempt == self.attempts
@@ -81,16 +82,16 @@ class Backoff:
                     raise
                 wait: float | None = self._jitter(attempt)
             else:
-                wait = None if is_last else self._wait_after(response, attempt, repeat)
+                wait = None if is_last else self._wait_after(response, attempt, repeat, busy)
                 if wait is None:
                     return response
                 response.close()
             self.sleep(wait or 0.0)
         raise AssertionError("the last attempt either returns or raises")
 
-    def _wait_after(self, response: httpx.Response, attempt: int, repeat: Repeat) -> float | None:
+    def _wait_after(self, response: httpx.Response, attempt: int, repeat: Repeat, busy: frozenset[int]) -> float | None:
         """Seconds to wait before the next attempt, None when there should be none."""
-        if response.status_code not in _BUSY or (repeat is Repeat.IF_REFUSED and response.status_code != 429):
+        if response.status_code not in busy or (repeat is Repeat.IF_REFUSED and response.status_code != 429):
             return None
         asked = _retry_after(response.headers.get("Retry-After"), self.now())
         return None if asked > self.patience else asked + self._jitter(attempt)

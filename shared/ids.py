@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from ulid import ULID
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 def new_workspace_id(at: datetime) -> str:
@@ -42,6 +44,16 @@ def operation_id(at: datetime, *trigger: str) -> str:
     return _identifier("op", at, _digest(trigger))
 
 
+def first_operation_id(at: datetime) -> str:
+    """The lowest identifier that an operation triggered at `at` could have."""
+    return _identifier("op", at, bytes(10))
+
+
+def last_operation_id(at: datetime) -> str:
+    """The highest identifier that an operation triggered at `at` could have."""
+    return _identifier("op", at, b"\xff" * 10)
+
+
 def time_of(identifier: str) -> datetime:
     """When the thing that `identifier` names began. Raises ValueError when it is not one of our identifiers."""
     _, separator, ulid = identifier.partition("_")
@@ -60,7 +72,7 @@ def fingerprint(*parts: str) -> str:
 
 
 def _identifier(prefix: str, at: datetime, tail: bytes) -> str:
-    milliseconds = round(at.timestamp() * 1000)
+    milliseconds = (at - _EPOCH) // timedelta(milliseconds=1)
     return f"{prefix}_{ULID.from_bytes(milliseconds.to_bytes(6, 'big') + tail)}"
 
 

@@ -21,8 +21,15 @@ def to_rfc3339(at: datetime) -> str:
 
 
 def parse_rfc3339(text: str) -> datetime:
-    """Reads any RFC 3339 time. Raises ValueError when the text is none or has no offset from UTC."""
+    """Reads any RFC 3339 time. Raises ValueError for text that is none, or no time in the UTC calendar."""
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError(f"{text!r} has no offset from UTC; end it with Z or +00:00")
-    return at.astimezone(UTC)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is outside the years 1 to 9999") from error
+
+
+def optional_rfc3339(text: str | None) -> datetime | None:
+    return None if text is None else parse_rfc3339(text)

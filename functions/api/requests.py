@@ -52,6 +52,9 @@ def parse_body(text: str) -> dict[str, Any]:
         raise Refusal(bad_request(detail)) from None
     except RecursionError:
         raise Refusal(bad_request("The body is nested too deeply.")) from None
+    except (ValueError, ArithmeticError):
+        # Python reads no integer of more than 4,300 digits, and no decimal of an exponent beyond all use.
+        raise Refusal(bad_request("The body holds a number that is too large to be read.")) from None
     if not isinstance(body, dict):
         raise Refusal(invalid([FieldError("body", "Input should be a JSON object")]))
     return body

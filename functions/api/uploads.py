@@ -1,4 +1,4 @@
-"""Presigned uploads: a place in the data bucket that one file may be sent to, for one hour."""
+"""Presigned uploads: a place in the data bucket that one file may be sent to, once, within one hour."""
 
 from __future__ import annotations
 
@@ -51,14 +51,20 @@ class Uploads:
         return cls(boto3.client("s3", config=config), bucket)
 
     def presign(
-        self, workspace_id: str, feed_id: str, upload_id: str, *, content_length: int | None, now: datetime
+        self, workspace_id: str, feed_id: str, upload_id: str, *, content_length: int, now: datetime
     ) -> PresignedUpload:
-        """With a `content_length`, in bytes, only a file of exactly that size is accepted."""
-        params: dict[str, Any] = {"Bucket": self.bucket, "Key": upload_key(workspace_id, feed_id, upload_id)}
-        headers: dict[str, str] = {}
-        if content_length is not None:
-            params["ContentLength"] = content_length
-            headers["Content-Length"] = str(content_length)
+        """Takes a file of exactly `content_length` bytes.
+
+        The headers are part of the signature: the file store refuses other sizes with a 403, and a second file with a
+        412. So what was looked at when a run was started is what the run reads.
+        """
+        params: dict[str, Any] = {
+            "Bucket": self.bucket,
+            "Key": upload_key(workspace_id, feed_id, upload_id),
+            "ContentLength": content_length,
+            "IfNoneMatch": "*",
+        }
+        headers = {"Content-Length": str(content_length), "If-None-Match": "*"}
         seconds = int(UPLOAD_TIME.total_seconds())
         url = self.s3.generate_presigned_url("put_object", Params=params, ExpiresIn=seconds, HttpMethod="PUT")
         return PresignedUpload(url, headers, now + UPLOAD_TIME)

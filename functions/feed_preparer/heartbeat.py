@@ -12,23 +12,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError
+
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 HIDDEN_SECONDS = 90
 RENEW_EVERY_SECONDS = 30.0
 
+logger = Logger(child=True)
+
 
 @contextmanager
 def heartbeat(sqs: SQSClient, queue_url: str, receipt_handle: str) -> Iterator[None]:
-    """Renews the message's time while the block runs. A renewal that fails ends it: the message then shows again."""
+    """Renews the message's time while the block runs.
+
+    One renewal that fails does no harm: the next comes while the message is still hidden. When all fail, the message
+    shows again, and another worker takes the run up; working on a run twice does no harm either.
+    """
     done = threading.Event()
 
     def renew() -> None:
         while True:
-            sqs.change_message_visibility(
-                QueueUrl=queue_url, ReceiptHandle=receipt_handle, VisibilityTimeout=HIDDEN_SECONDS
-            )
+            try:
+                sqs.change_message_visibility(
+                    QueueUrl=queue_url, ReceiptHandle=receipt_handle, VisibilityTimeout=HIDDEN_SECONDS
+                )
+            except (BotoCoreError, ClientError):
+                logger.warning("the message's time was not renewed", exc_info=True)
             if done.wait(RENEW_EVERY_SECONDS):
                 return
 

@@ -7,13 +7,15 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from aws_lambda_powertools import Logger
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
 from shared.catalog import CatalogStore
 from shared.credits import Ledger
 from shared.dynamo.client import dynamodb_client
 from shared.runs.artifacts import RunArtifacts
+from shared.runs.model import RunState
 from shared.runs.store import RunStore
 from shared.runs.worker import Workshop, work
 from shared.settings import Settings
@@ -24,9 +26,12 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 HAND_OVER_BEFORE_TIMEOUT_MS = 20_000
-"""What is left of the function's time when it hands over at the latest: enough for one step with all its retries."""
+"""What is left of the function's time when it hands over at the latest. A step takes a fraction of a second; one that
+meets an outage is cut off by the time limit, and done by the next worker.
+"""
 
 logger = Logger()
+metrics = Metrics(namespace="ProductSync")
 processor = BatchProcessor(EventType.SQS)
 
 
@@ -57,14 +62,16 @@ def carry_out(record: SQSRecord, lambda_context: LambdaContext) -> None:
         return nearly_timed_out or time.monotonic() >= hand_over_at
 
     logger.append_keys(workspace_id=message["workspace_id"], run_id=message["run_id"])
-    run = work(workshop(), message["workspace_id"], message["run_id"], out_of_time)
+    run = work(workshop(), message["workspace_id"], message["run_id"], out_of_time, message["leg"])
     if run is None:
         logger.warning("the message names a run that does not exist")
-    else:
-        logger.info("worked on a run", extra={"state": run.state, "position": run.cursor.position})
+        return
+    logger.info("worked on a run", extra={"state": run.state, "position": run.cursor.position})
+    metrics.add_metric("FailedRuns", MetricUnit.Count, int(run.state is RunState.FAILED))
 
 
 @logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     return process_partial_response(
         event=event,

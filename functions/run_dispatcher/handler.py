@@ -47,15 +47,20 @@ def queue_of(doorbell: Doorbell) -> str:
 
 
 def dispatch(record: DynamoDBRecord) -> None:
-    """Sends the run of one stream record on its way. Raises for a record that is not a run with a doorbell."""
-    run = record.dynamodb.new_image if record.dynamodb else {}
-    doorbell = run.get("doorbell")
-    if doorbell is None:
+    """Sends the run of one stream record on its way. Raises when the queue does not take the message."""
+    image = record.dynamodb.new_image if record.dynamodb else {}
+    if "doorbell" not in image:
         # The mapping's filter keeps these away; without it they would still be none of this function's business.
         return
-    message = {"workspace_id": run["workspace_id"], "run_id": run["run_id"]}
-    sqs().send_message(QueueUrl=queue_of(Doorbell(doorbell)), MessageBody=json.dumps(message))
-    logger.info("a run's doorbell rang", extra={**message, "doorbell": doorbell, "state": run.get("state")})
+    try:
+        queue = queue_of(Doorbell(image["doorbell"]))
+        message = {"workspace_id": image["workspace_id"], "run_id": image["run_id"], "leg": int(image["leg"])}
+    except (KeyError, ValueError):
+        # No later try will find more in it; a report would hold up the whole shard for as long as the stream keeps it.
+        logger.exception("a doorbell that no run of ours has", extra={"event_id": record.event_id})
+        return
+    sqs().send_message(QueueUrl=queue, MessageBody=json.dumps(message))
+    logger.info("a run's doorbell rang", extra={**message, "doorbell": image["doorbell"], "state": image.get("state")})
 
 
 @logger.inject_lambda_context(clear_state=True)

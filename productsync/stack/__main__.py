@@ -6,12 +6,10 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from productsync.failures import CommandFailure, StackFailure
 from productsync.settings import home
 from productsync.stack import build
-from productsync.stack.aws import Aws
+from productsync.stack.aws import Aws, refusals_told
 from productsync.stack.deploy import deploy
 from productsync.stack.operator_key import create_operator_key
 
@@ -30,10 +28,6 @@ def main(arguments: list[str] | None = None) -> int:
     except CommandFailure as failure:
         _say(sys.stderr.write, str(failure), failure.hint)
         return failure.exit_code
-    except (BotoCoreError, ClientError) as error:
-        # AWS itself said no: credentials, permissions, limits. Its own words say it best.
-        _say(sys.stderr.write, f"AWS: {error}")
-        return 1
     return 0
 
 
@@ -65,6 +59,7 @@ def _build() -> None:
         _say(sys.stdout.write, f"{name:<24} {size:5.1f} MB of {limit:.0f}  sha256 {artifact.digest}")
 
 
+@refusals_told()
 def _deploy(stack_name: str, parameters: dict[str, str], *, another_key: bool) -> None:
     aws, root = Aws.of_caller(), home()
     if not aws.region:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from boto3.exceptions import Boto3Error
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from productsync.failures import StackFailure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mypy_boto3_apigateway import APIGatewayClient
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -19,6 +26,15 @@ if TYPE_CHECKING:
 
 ANY_KEY = "test"
 """The embedded AWS takes whoever shows this for the owner of the account. It listens on loopback only."""
+
+
+@contextmanager
+def refusals_told() -> Iterator[None]:
+    """Tells what AWS itself refuses (credentials, permissions, limits) as a StackFailure: its own words say it best."""
+    try:
+        yield
+    except (Boto3Error, BotoCoreError, ClientError) as error:
+        raise StackFailure("AWS refuses", str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from productsync.failures import StackFailure
+from productsync.stack.aws import refusals_told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 1800.0
 TAGS = {"Project": "productsync"}
+LOGGING_PARAMETER = "ApiGatewayLogging"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Deployment:
     """Whether anything had to be done."""
 
 
+@refusals_told()
 def deploy(
     aws: Aws,
     root: Path,
@@ -55,8 +58,8 @@ def deploy(
     """Creates the stack or updates it, and waits until that is done.
 
     `dependencies` is None where the functions find them installed (the embedded stack). Parameters that are not given
-    keep the value that the stack has, or else the template's default. Raises StackFailure with the resources that
-    failed and why.
+    keep the value that the stack has, or else the template's default; a new stack leaves alone what the account has
+    already to log with. Raises StackFailure with the resources that failed and why, or with what AWS refuses.
     """
     cloudformation, s3 = aws.cloudformation(), aws.s3()
     bucket = _artifact_bucket(aws, s3)
@@ -68,6 +71,8 @@ def deploy(
         "DependenciesKey": _upload(s3, bucket, dependencies) if dependencies else "",
     }
     existing = _existing_parameters(cloudformation, stack_name)
+    if existing is None and LOGGING_PARAMETER not in given and _has_logging_role(aws):
+        given[LOGGING_PARAMETER] = "existing"
     change_set = f"deploy-{int(time.time() * 1000)}"
     try:
         cloudformation.create_change_set(
@@ -90,6 +95,13 @@ def deploy(
     else:
         cloudformation.delete_change_set(StackName=stack_name, ChangeSetName=change_set)
     return Deployment(stack_name, _outputs(cloudformation, stack_name), created=existing is None, changed=changed)
+
+
+def _has_logging_role(aws: Aws) -> bool:
+    """Whether API Gateway has a role to write logs with, in this account and region. A stack that brings its own would
+    take the place of that role for every API there.
+    """
+    return bool(aws.apigateway().get_account().get("cloudwatchRoleArn"))
 
 
 def _artifact_bucket(aws: Aws, s3: S3Client) -> str:

@@ -9,7 +9,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from productsync.settings import home
 from productsync.stack import process as processes
-from productsync.stack.aws import Aws
+from productsync.stack.aws import Aws, refusals_told
 from productsync.stack.build import build_code
 from productsync.stack.deploy import deploy
 from productsync.stack.operator_key import create_operator_key
@@ -26,8 +26,10 @@ STACK_NAME = "productsync"
 PREFERRED_PORT = 4566
 """Where tools for an embedded AWS look for one; `up` takes it when it is free."""
 POLL_SECONDS = 0.05
-PARAMETERS = {"RequireTls": "false"}
-"""What the embedded stack has otherwise than the template's defaults."""
+PARAMETERS = {"RequireTls": "false", "PreparerConcurrency": "0", "WorkerConcurrency": "0"}
+"""What the embedded stack has otherwise than the template's defaults: it answers on loopback without TLS, and limits by
+itself how many functions run at once (given as a parameter, it takes the limit for text).
+"""
 
 
 class EmbeddedStack:
@@ -150,6 +152,7 @@ def down(directory: Path) -> bool:
     return True
 
 
+@refusals_told()
 def _deploy(
     directory: Path,
     pid: int,

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from shared import keys
 from shared.catalog.records import Record, record_item, record_size, to_record
-from shared.credits.plan import Write
 from shared.dynamo.transactions import Backoff, StoreUnavailable
 from shared.dynamo.values import to_item
+from shared.dynamo.writes import Write, put_new
 from shared.keys import RECORD_SHARDS
+from shared.times import to_rfc3339
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -24,20 +25,26 @@ READ_BATCH = 100
 
 
 def put_record(table: str, record: Record, seen: Record | None) -> Write:
-    """Writes `record` if the catalogue still holds what was `seen` (None: nothing): no other's change is lost (law
-    6).
-    """
-    request: dict[str, Any] = {
-        "TableName": table,
-        "Item": record_item(record),
-        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-    }
+    """Writes `record` if the catalogue still holds what was `seen` (None: nothing): no change gets lost (law 6)."""
+    item = record_item(record)
     if seen is None:
-        request["ConditionExpression"] = "attribute_not_exists(pk)"
-    else:
-        request["ConditionExpression"] = "version = :seen"
-        request["ExpressionAttributeValues"] = to_item({":seen": seen.version})
-    return Write({"Put": request})
+        return put_new(table, item)
+    version_is_as_seen = "version = :version"
+    # Versions begin anew with a record that is deleted and made again.
+    still_the_same_record = "created_at = :created_at"
+    return Write(
+        {
+            "Put": {
+                "TableName": table,
+                "Item": item,
+                "ConditionExpression": f"{version_is_as_seen} AND {still_the_same_record}",
+                "ExpressionAttributeValues": to_item(
+                    {":version": seen.version, ":created_at": to_rfc3339(seen.created_at)}
+                ),
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        }
+    )
 
 
 @dataclass(frozen=True, slots=True)

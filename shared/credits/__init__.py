@@ -23,7 +23,6 @@ from shared.credits.plan import (
     Replayed,
     Stale,
     UnknownWorkspace,
-    Write,
 )
 from shared.credits.prices import Action, PriceList
 
@@ -56,5 +55,4 @@ __all__ = [
     "Replayed",
     "Stale",
     "UnknownWorkspace",
-    "Write",
 ]

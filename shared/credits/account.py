@@ -10,15 +10,19 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from shared import keys
 from shared.credits.drawing import Payment
 from shared.credits.model import Balance, Grant, GrantKind, OpenGrant
-from shared.credits.plan import Write
 from shared.dynamo.values import from_item, to_attribute, to_item
+from shared.dynamo.writes import Write, put_new
 from shared.keys import Item
-from shared.times import parse_rfc3339, to_rfc3339
+from shared.times import optional_rfc3339, parse_rfc3339, to_rfc3339
+
+_FORGOTTEN_AT_ONCE = 25
+"""Grants that are used up and leave the balance item when another is added."""
 
 
 def to_balance(item: Item) -> Balance:
@@ -48,7 +52,7 @@ def to_grant(item: Item) -> Grant:
         currency=values["currency"],
         priority=values["priority"],
         granted_at=parse_rfc3339(values["granted_at"]),
-        expires_at=_time_or_none(values.get("expires_at")),
+        expires_at=optional_rfc3339(values.get("expires_at")),
         reference=values.get("reference"),
     )
 
@@ -67,7 +71,7 @@ def open_account(table: str, grant: Grant) -> tuple[Write, ...]:
         "grants": {grant.grant_id: _open_grant_values(grant, grant.credits)},
     }
     balance = keys.balance(grant.workspace_id).attributes() | to_item(values)
-    return (_put_new(table, balance), put_grant(table, grant))
+    return (put_new(table, balance), put_grant(table, grant))
 
 
 def put_grant(table: str, grant: Grant) -> Write:
@@ -81,7 +85,7 @@ def put_grant(table: str, grant: Grant) -> Write:
     } | _open_grant_values(grant, grant.credits)
     del values["remaining"]
     present = {name: value for name, value in values.items() if value is not None}
-    return _put_new(table, keys.grant(grant.workspace_id, grant.grant_id).attributes() | to_item(present))
+    return put_new(table, keys.grant(grant.workspace_id, grant.grant_id).attributes() | to_item(present))
 
 
 def charge(table: str, balance: Balance, payment: Payment, *, owe_up_to: int, now: datetime) -> Write:
@@ -98,11 +102,15 @@ def charge(table: str, balance: Balance, payment: Payment, *, owe_up_to: int, no
     for position, draw in enumerate(payment.draws):
         grant, part = f"#grants.#grant{position}", f":part{position}"
         names[f"#grant{position}"] = draw.grant_id
-        values |= {":now": to_rfc3339(now), part: draw.credits}
+        values[part] = draw.credits
         changes.append(f"{grant}.#remaining = {grant}.#remaining - {part}")
         enough_is_left = f"{grant}.#remaining >= {part}"
-        not_expired = f"(attribute_not_exists({grant}.#expires_at) OR {grant}.#expires_at > :now)"
-        conditions += [enough_is_left, not_expired]
+        conditions.append(enough_is_left)
+        if draw.expires:
+            not_expired = f"{grant}.#expires_at > :now"
+            conditions.append(not_expired)
+    if any(draw.expires for draw in payment.draws):
+        values[":now"] = to_rfc3339(now)
     if payment.owed:
         values |= {":owed": payment.owed, ":debt_before": owe_up_to - payment.owed}
         changes.append("#owed = #owed + :owed")
@@ -112,7 +120,11 @@ def charge(table: str, balance: Balance, payment: Payment, *, owe_up_to: int, no
 
 
 def credit(table: str, balance: Balance, grant: Grant, *, settled: int) -> Write:
-    """Adds a grant, of which `settled` credits pay the debt first, and forgets grants that are used up."""
+    """Adds a grant, of which `settled` credits pay the debt first, and forgets grants that are used up.
+
+    Not the grant itself, if it was given before: DynamoDB refuses an expression that names a path twice before it looks
+    at any condition. And not too many at once: an expression has 4 KB at most.
+    """
     names = {"#new": grant.grant_id}
     values = {
         ":revision": balance.revision,
@@ -131,7 +143,8 @@ def credit(table: str, balance: Balance, grant: Grant, *, settled: int) -> Write
         "#grants.#new = :new",
     ]
     removals = []
-    for position, spent in enumerate(grant for grant in balance.grants if grant.remaining == 0):
+    used_up = (one for one in balance.grants if one.remaining == 0 and one.grant_id != grant.grant_id)
+    for position, spent in enumerate(islice(used_up, _FORGOTTEN_AT_ONCE)):
         names[f"#spent{position}"] = spent.grant_id
         removals.append(f"#grants.#spent{position}")
     no_other_grant_came_between = "#revision = :revision"
@@ -168,19 +181,6 @@ def _update(
     return Write({"Update": request})
 
 
-def _put_new(table: str, item: Item) -> Write:
-    return Write(
-        {
-            "Put": {
-                "TableName": table,
-                "Item": item,
-                "ConditionExpression": "attribute_not_exists(pk)",
-                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            }
-        }
-    )
-
-
 def _open_grant_values(grant: Grant, remaining: int) -> dict[str, Any]:
     values: dict[str, Any] = {
         "remaining": remaining,
@@ -203,9 +203,5 @@ def _to_open_grant(grant_id: str, values: Mapping[str, Any]) -> OpenGrant:
         currency=values["currency"],
         priority=values["priority"],
         granted_at=parse_rfc3339(values["granted_at"]),
-        expires_at=_time_or_none(values.get("expires_at")),
+        expires_at=optional_rfc3339(values.get("expires_at")),
     )
-
-
-def _time_or_none(text: str | None) -> datetime | None:
-    return None if text is None else parse_rfc3339(text)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from shared.credits.model import Balance, Draw, OpenGrant
 
-MAX_GRANTS_DRAWN = 20
+MAX_GRANTS_DRAWN = 40
 """Grants that one charge draws on at most: DynamoDB takes expressions of up to 4 KB. A run then takes smaller steps."""
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -34,7 +34,7 @@ def draw(balance: Balance, credits: int, now: datetime) -> tuple[Draw, ...] | No
         if missing == 0:
             break
         part = min(missing, grant.remaining)
-        draws.append(Draw(grant.grant_id, part, grant.unit_price, grant.currency))
+        draws.append(Draw(grant.grant_id, part, grant.unit_price, grant.currency, expires=grant.expires_at is not None))
         missing -= part
     return tuple(draws) if missing == 0 else None
 
@@ -64,6 +64,9 @@ def pay(balance: Balance, credits: int, owe_up_to: int, now: datetime) -> Paymen
     draws = draw(balance, credits, now)
     if draws is not None:
         return Payment(draws)
+    if balance.spendable(now) >= credits:
+        # They are there, only spread over more grants than one charge can name: a refusal, never a debt.
+        return None
     return Payment((), credits) if balance.owed + credits <= owe_up_to else None
 
 

@@ -28,7 +28,6 @@ from shared.credits.plan import (
     Replayed,
     Stale,
     UnknownWorkspace,
-    Write,
 )
 from shared.dynamo.transactions import (
     MAX_TRANSACTION_ITEMS,
@@ -39,6 +38,7 @@ from shared.dynamo.transactions import (
     transact_write,
 )
 from shared.dynamo.values import from_item, to_item
+from shared.dynamo.writes import Write, put_new
 from shared.ids import fingerprint, operation_id
 from shared.keys import Item
 from shared.times import Clock, utc_now
@@ -104,8 +104,10 @@ class Ledger:
             if isinstance(outcome, Balance):
                 raise AssertionError("a plan that costs nothing has no balance to refuse it")
             return outcome
-        balance = self._views.get(plan.workspace_id)
-        if balance is None or pay(balance, plan.credits, plan.owe_up_to, now) is None:
+        balance = self._views.get(plan.workspace_id) or self.balance(plan.workspace_id)
+        if balance is None:
+            return UnknownWorkspace(plan.workspace_id)
+        if pay(balance, plan.credits, plan.owe_up_to, now) is None:
             seen = self._look(plan)
             if not isinstance(seen, Balance):
                 return seen
@@ -146,6 +148,12 @@ class Ledger:
         grants = [account.to_grant(item) for page in pages for item in page["Items"]]
         return sorted(grants, key=lambda grant: (grant.granted_at, grant.grant_id))
 
+    def given(self, grant: Grant) -> GrantReplayed | GrantReferenceReused | None:
+        """What a grant that was given before is answered; None for a new one."""
+        key = keys.grant(grant.workspace_id, grant.grant_id).attributes()
+        answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        return _replay_of_grant(grant, answer["Item"]) if "Item" in answer else None
+
     def grant(self, grant: Grant) -> Granted | GrantReplayed | GrantReferenceReused | UnknownWorkspace:
         """Adds credits, once per `grant_id`; debts are settled from them first (design section 2)."""
         balance = self.balance(grant.workspace_id)
@@ -166,8 +174,7 @@ class Ledger:
                 return Granted(grant, settled)
             known, changed, *_ = refused.reasons
             if known is not None and known.item is not None:
-                given = account.to_grant(known.item)
-                return GrantReplayed(given) if _same_terms(given, grant) else GrantReferenceReused(given)
+                return _replay_of_grant(grant, known.item)
             balance = None if changed is None or changed.item is None else account.to_balance(changed.item)
         raise StoreUnavailable(f"the balance of {grant.workspace_id} changed under {_MAX_DRAWS} attempts to add to it")
 
@@ -267,17 +274,7 @@ def _settlement(grant: Grant, settled: int) -> Operation:
 
 def _put_call(table: str, call: ClientCall, operation_id: str) -> Write:
     values = {"fingerprint": call.fingerprint, "operation_id": operation_id, "answer": call.answer}
-    key_never_used_before = "attribute_not_exists(pk)"
-    return Write(
-        {
-            "Put": {
-                "TableName": table,
-                "Item": call.key.attributes() | to_item(values),
-                "ConditionExpression": key_never_used_before,
-                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            }
-        }
-    )
+    return put_new(table, call.key.attributes() | to_item(values))
 
 
 def _replay_of_call(call: ClientCall, item: Item) -> Replayed | OperationIdReused:
@@ -294,6 +291,7 @@ def _replay_of_entry(plan: Plan, item: Item) -> Replayed | OperationIdReused:
     return Replayed(known.operation_id, None)
 
 
-def _same_terms(given: Grant, asked: Grant) -> bool:
-    """Whether two grants are the same but for the moment of asking."""
-    return replace(given, granted_at=asked.granted_at) == asked
+def _replay_of_grant(asked: Grant, item: Item) -> GrantReplayed | GrantReferenceReused:
+    given = account.to_grant(item)
+    same_terms = replace(given, granted_at=asked.granted_at) == asked
+    return GrantReplayed(given) if same_terms else GrantReferenceReused(given)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, localcontext
 from enum import StrEnum
 
 from shared.credits.prices import Action
+
+_EXACT = Context(prec=60, traps=[Inexact])
+"""Money is never rounded: Python's usual 28 digits are too few for a billion credits at a price of 24 digits."""
 
 
 class GrantKind(StrEnum):
@@ -89,12 +92,13 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What one grant pays of one operation."""
+    """What one grant pays of one operation. `expires` says whether the grant may lapse before the charge commits."""
 
     grant_id: str
     credits: int
     unit_price: Decimal
     currency: str
+    expires: bool = field(default=False, compare=False)
 
 
 class OperationKind(StrEnum):
@@ -142,6 +146,7 @@ class Operation:
     def money(self) -> dict[str, Decimal]:
         """What the operation cost in money, per currency, exactly."""
         amounts: dict[str, Decimal] = {}
-        for draw in self.drawn:
-            amounts[draw.currency] = amounts.get(draw.currency, Decimal(0)) + draw.credits * draw.unit_price
+        with localcontext(_EXACT):
+            for draw in self.drawn:
+                amounts[draw.currency] = amounts.get(draw.currency, Decimal(0)) + draw.credits * draw.unit_price
         return amounts

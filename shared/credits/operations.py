@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from shared import keys
 from shared.credits.model import Channel, Draw, Operation, OperationKind
-from shared.credits.plan import Write
 from shared.credits.prices import Action
-from shared.dynamo.values import from_item, to_attribute, to_item
-from shared.ids import time_of
+from shared.dynamo.values import from_item, to_item
+from shared.dynamo.writes import Write, put_new
+from shared.ids import first_operation_id, last_operation_id, time_of
 from shared.keys import Item
 from shared.times import parse_rfc3339, to_rfc3339
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-DAYS_PER_PAGE = 31
-"""Days that one page of a listing looks through at most, so that a request stays bounded in a log that is mostly
-empty.
+QUERIES_PER_PAGE = 31
+"""Queries that one page of a listing makes at most, each of one day or of 1 MB of a busy one, so that a request stays
+bounded in a log that is mostly empty, or mostly about something else.
 """
 
 
@@ -46,17 +46,7 @@ def put_operation(table: str, operation: Operation) -> Write:
     }
     present = {name: value for name, value in values.items() if value is not None}
     key = keys.operation(operation.workspace_id, operation.operation_id)
-    never_committed_before = "attribute_not_exists(pk)"
-    return Write(
-        {
-            "Put": {
-                "TableName": table,
-                "Item": key.attributes() | to_item(present),
-                "ConditionExpression": never_committed_before,
-                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            }
-        }
-    )
+    return put_new(table, key.attributes() | to_item(present))
 
 
 def to_operation(item: Item) -> Operation:
@@ -117,20 +107,20 @@ class OperationLog:
     def page(self, workspace_id: str, wanted: OperationFilter, limit: int, cursor: str | None = None) -> OperationPage:
         """One page of at most `limit`. `cursor` is the one of the page before; raises ValueError when it is none.
 
-        A cursor is the identifier of the last operation seen, or `day:` and the day to go on with.
+        A cursor is an identifier that everything still to be listed stands below.
         """
-        day, below = _resume(wanted.until, cursor)
+        lowest = first_operation_id(wanted.since)
+        below = cursor or last_operation_id(wanted.until)
+        time_of(below)  # raises for a cursor that is none
         found: list[Operation] = []
-        for _ in range(DAYS_PER_PAGE):
-            if day.date() < wanted.since.date():
+        for _ in range(QUERIES_PER_PAGE):
+            if below < lowest:
                 return OperationPage(tuple(found), None)
-            for operation in self._day(workspace_id, day, wanted, below):
-                if len(found) == limit:
-                    return OperationPage(tuple(found), found[-1].operation_id)
-                found.append(operation)
-            day, below = day - timedelta(days=1), None
-        more = day.date() >= wanted.since.date()
-        return OperationPage(tuple(found), f"day:{day:%Y-%m-%d}" if more else None)
+            operations, below = self._query(workspace_id, wanted, lowest, below)
+            found += operations
+            if len(found) > limit:
+                return OperationPage(tuple(found[:limit]), found[limit - 1].operation_id)
+        return OperationPage(tuple(found), below if below >= lowest else None)
 
     def all(self, workspace_id: str, wanted: OperationFilter) -> Iterator[Operation]:
         """Every operation that fits, newest first."""
@@ -142,45 +132,34 @@ class OperationLog:
             if cursor is None:
                 return
 
-    def _day(self, workspace_id: str, day: datetime, wanted: OperationFilter, below: str | None) -> Iterator[Operation]:
+    def _query(
+        self, workspace_id: str, wanted: OperationFilter, lowest: str, below: str
+    ) -> tuple[list[Operation], str]:
+        """One query of the day that `below` lies in: what fits of it, and the identifier to go on below."""
+        day = time_of(below)
         conditions, values = _conditions(wanted)
-        names = {f"#{name}": name for name in ("at", *(n for n in ("kind",) if ":kind" in values))}
         request: dict[str, Any] = {
             "TableName": self._table,
-            "KeyConditionExpression": "pk = :pk",
-            "ExpressionAttributeNames": names,
-            "FilterExpression": " AND ".join(conditions),
-            "ExpressionAttributeValues": to_item(values)
-            | {":pk": to_attribute(keys.operations_of_day(workspace_id, day))},
+            "KeyConditionExpression": "pk = :pk AND sk BETWEEN :lowest AND :below",
+            "ExpressionAttributeValues": to_item(
+                values | {":pk": keys.operations_of_day(workspace_id, day), ":lowest": lowest, ":below": below}
+            ),
             "ScanIndexForward": False,
             "ConsistentRead": True,
         }
-        if below is not None:
-            request["KeyConditionExpression"] += " AND sk < :below"
-            request["ExpressionAttributeValues"][":below"] = {"S": below}
-        for page in self._client.get_paginator("query").paginate(**request):
-            yield from map(to_operation, page["Items"])
-
-
-def _resume(until: datetime, cursor: str | None) -> tuple[datetime, str | None]:
-    """The day to read first, and the identifier to stay below in it."""
-    if cursor is None:
-        return until, None
-    if cursor.startswith("day:"):
-        return parse_rfc3339(cursor.removeprefix("day:") + "T00:00:00Z"), None
-    return time_of(cursor), cursor
+        if conditions:
+            request["FilterExpression"] = " AND ".join(conditions)
+            request["ExpressionAttributeNames"] = {name.replace(":", "#"): name.removeprefix(":") for name in values}
+        answer = self._client.query(**request)
+        operations = [operation for operation in map(to_operation, answer["Items"]) if operation.operation_id != below]
+        if "LastEvaluatedKey" in answer:
+            return operations, answer["LastEvaluatedKey"]["sk"]["S"]
+        start_of_day = day.replace(hour=0, minute=0, second=0, microsecond=0)
+        return operations, last_operation_id(start_of_day - timedelta(milliseconds=1))
 
 
 def _conditions(wanted: OperationFilter) -> tuple[list[str], dict[str, Any]]:
-    conditions = ["#at BETWEEN :since AND :until"]
-    values = {":since": to_rfc3339(wanted.since), ":until": to_rfc3339(wanted.until)}
-    if wanted.kind is not None:
-        conditions.append("#kind = :kind")
-        values[":kind"] = wanted.kind.value
-    if wanted.job_id is not None:
-        conditions.append("job_id = :job_id")
-        values[":job_id"] = wanted.job_id
-    if wanted.run_id is not None:
-        conditions.append("run_id = :run_id")
-        values[":run_id"] = wanted.run_id
-    return conditions, values
+    """What the filter says beyond times, which the sort key already tells."""
+    values = {":kind": wanted.kind and wanted.kind.value, ":job_id": wanted.job_id, ":run_id": wanted.run_id}
+    asked = {name: value for name, value in values.items() if value is not None}
+    return [f"{name.replace(':', '#')} = {name}" for name in asked], asked

@@ -10,21 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from shared.credits.model import Channel, Operation, OperationKind
 from shared.credits.prices import Action
+from shared.dynamo.writes import Write
 from shared.keys import Item, Key
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One item of a transaction: a Put, Update, Delete or ConditionCheck as DynamoDB's low-level interface spells it.
-
-    It must ask for `ReturnValuesOnConditionCheckFailure=ALL_OLD`, so that a refusal tells what stood in its way.
-    """
-
-    request: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

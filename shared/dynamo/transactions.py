@@ -39,6 +39,10 @@ class StoreUnavailable(Exception):
     """
 
 
+class NotStorable(Exception):
+    """DynamoDB refuses what was sent, whatever stands in the tables: the same request will never be accepted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why one item of a cancelled transaction failed its condition; `item` is what stood there, None if nothing did."""
@@ -71,7 +75,8 @@ class Backoff:
 def transact_write(client: DynamoDBClient, items: Sequence[Any], backoff: Backoff) -> Refused | None:
     """Writes all items or none. None when it committed.
 
-    Raises StoreUnavailable when conflicts or throttling outlast the retries, and botocore's errors for outages and
+    Raises StoreUnavailable when conflicts or throttling outlast the retries, NotStorable, and botocore's errors for
+    outages and
     bugs.
     """
     for attempt in range(backoff.attempts):
@@ -105,10 +110,15 @@ def transact_get(client: DynamoDBClient, table: str, keys: Sequence[Key], backof
 
 
 def _decision(error: ClientError) -> Refused | None:
-    """The refusal that the error carries, or None if it is worth another try. Re-raises every other error."""
+    """The refusal that the error carries, or None if it is worth another try.
+
+    Raises NotStorable for what is invalid, and every other error as it is.
+    """
     code = error.response["Error"]["Code"]
     if code in _TRANSIENT_ERRORS:
         return None
+    if code == "ValidationException":
+        raise NotStorable(error.response["Error"]["Message"]) from error
     if code != "TransactionCanceledException":
         raise error
     reasons = error.response["CancellationReasons"]
@@ -118,8 +128,7 @@ def _decision(error: ClientError) -> Refused | None:
     if first in _TRANSIENT_REASONS:
         return None
     if first != "ConditionalCheckFailed":
-        error.add_note(f"cancellation reasons: {[reason for reason in reasons if reason['Code'] != 'None']}")
-        raise error
+        raise NotStorable(str([reason for reason in reasons if reason["Code"] != "None"])) from error
     return Refused(
         tuple(
             Reason(cast("Item | None", reason.get("Item"))) if reason["Code"] == "ConditionalCheckFailed" else None

@@ -142,7 +142,7 @@ class AttributeDefinition(Part):
     decimal_mark: Literal[".", ","] | None = None
     default: Constant | None = None
     collect: bool = False
-    fields: dict[Annotated[str, Field(min_length=1)], ColumnName] | None = Field(default=None, min_length=1)
+    fields: dict[ColumnName, ColumnName] | None = Field(default=None, min_length=1)
     keys_of: EntityName | None = None
     optional: bool = False
 

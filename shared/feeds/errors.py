@@ -22,6 +22,11 @@ class FeedUnreadable(Exception):
         self.column = column
 
 
+def too_much_data(bound: str) -> FeedUnreadable:
+    """A file whose records take more than is kept of one feed."""
+    return FeedUnreadable("too_much_data", f"the file's records take more than {bound}; split it and import its parts")
+
+
 class RowRejected(Exception):
     """One row cannot become records. Raised while mapping a row, caught where rows are counted."""
 
@@ -33,6 +38,11 @@ class RowRejected(Exception):
         self.key: str | None = None
 
 
+def abridged(text: str, length: int = 60) -> str:
+    """The text for a message, cut where it would drown the message."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
 def shortened(text: str, length: int = 60) -> str:
     """The text quoted for a message, cut where it would drown the message."""
-    return repr(text if len(text) <= length else text[: length - 1] + "…")
+    return repr(abridged(text, length))

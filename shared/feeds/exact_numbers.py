@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 MAX_DIGITS = 38
 _LARGEST_EXPONENT = 125
@@ -26,7 +26,9 @@ def checked(number: int | Decimal) -> int | Decimal:
     while significant > 1 and digits[significant - 1] == 0:
         significant -= 1
     if digits[:significant] in {(0,), ()}:
-        return Decimal(0) if sign or len(digits) > MAX_DIGITS or exponent < _SMALLEST_EXPONENT else number
+        # DynamoDB refuses a zero whose exponent is out of its range, and Decimal keeps any: 0e999999999.
+        plain = not sign and len(digits) <= MAX_DIGITS and _SMALLEST_EXPONENT <= exponent <= _LARGEST_EXPONENT
+        return number if plain else Decimal(0)
     if significant > MAX_DIGITS:
         raise NotANumberHere(f"a number of {significant} digits; at most {MAX_DIGITS} can be kept exactly")
     if not _SMALLEST_EXPONENT <= exponent + len(digits) - 1 <= _LARGEST_EXPONENT:
@@ -41,7 +43,7 @@ def parse_decimal(text: str) -> Decimal:
     try:
         # Python also reads 1_000.
         return Decimal(checked(Decimal(text.replace("_", "?"))))
-    except InvalidOperation:
+    except ArithmeticError:
         raise NotANumberHere("not a number") from None
 
 

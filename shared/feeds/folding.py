@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from json.encoder import encode_basestring
@@ -20,11 +20,14 @@ from typing import Any, Protocol, Self
 import simplejson
 
 from shared.dynamo.values import item_size
+from shared.feeds.errors import too_much_data
 from shared.feeds.json_values import canonical
 from shared.feeds.limits import Limits
 from shared.feeds.mapping import Collected, too_large
 
 _QUESTION_BATCH = 500
+_BEAT_EVERY = 1_000
+"""Lines, or patches of one line, that are merged between two signs of life."""
 _dump = simplejson.JSONEncoder(ensure_ascii=False, separators=(",", ":"), use_decimal=True, allow_nan=False).encode
 _load = simplejson.JSONDecoder(parse_float=Decimal).decode
 
@@ -71,6 +74,7 @@ class Folder:
         self._batch: dict[str, _Pending] = {}
         self._characters = 0
         self._written = 0
+        self._bytes = 0
         self._patched = 0
         self._any_large = False
         self.yielded = [0] * len(rules)
@@ -79,6 +83,7 @@ class Folder:
         """For each rule: how many remained, those that are rejected as too large among them."""
         self._database_path = path.with_name(f"{path.name}.index")
         self._database_path.unlink(missing_ok=True)
+        self._unmerged_path = path.with_name(f"{path.name}.unmerged")
         self._file = path.open("wb", buffering=1024 * 1024)
         self._database: sqlite3.Connection | None = None
 
@@ -88,10 +93,14 @@ class Folder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        if self._database is not None:
-            self._database.close()
-        self._database_path.unlink(missing_ok=True)
+        try:
+            # Closing writes what is buffered, which a full disk refuses once more.
+            self._file.close()
+        finally:
+            if self._database is not None:
+                self._database.close()
+            self._database_path.unlink(missing_ok=True)
+            self._unmerged_path.unlink(missing_ok=True)
 
     def _index(self) -> sqlite3.Connection:
         """What has been written, opened when a second batch comes: most feeds are one."""
@@ -131,13 +140,16 @@ class Folder:
         if len(self._batch) >= self._limits.batch_records or self._characters >= self._limits.batch_characters:
             self._flush(is_last=False)
 
-    def finish(self, reject: Reject) -> list[int]:
-        """Writes what is left. Returns, for each rule, how many records were too large and went to `reject`."""
+    def finish(self, reject: Reject, beat: Callable[[], None] = lambda: None) -> list[int]:
+        """Writes what is left. Returns, for each rule, how many records were too large and went to `reject`.
+
+        `beat` is called now and then; what it raises ends the merging.
+        """
         self._flush(is_last=True)
         self._file.close()
         rejected = [0] * len(self._rules)
         if self._patched or self._any_large:
-            self._merge_patches(reject, rejected)
+            self._merge_patches(reject, rejected, beat)
         return rejected
 
     def _flush(self, *, is_last: bool) -> None:
@@ -153,7 +165,9 @@ class Folder:
                 new.append((digest, self._written))
                 self._write(pending)
             else:
-                patches.append((line, self._patched, _patch(pending.attributes)))
+                patch = _patch(pending.attributes)
+                self._count_bytes(len(patch))
+                patches.append((line, self._patched, patch))
                 self._patched += 1
         if not is_last:  # nobody will ask for the last batch
             self._index().executemany("INSERT INTO seen VALUES (?, ?)", sorted(new))
@@ -175,23 +189,30 @@ class Folder:
         if self._rules[pending.place].collects:
             attributes = _listed(attributes)
         line = self._line(pending.place, pending.key, _dump(attributes), pending.row)
+        self._count_bytes(len(line))
         self._file.write(line)
         self._written += 1
         self.distinct[pending.place] += 1
         if len(line) * 2 > self._limits.max_record_bytes:
             self._any_large = self._any_large or item_size(attributes) > self._limits.max_record_bytes
 
+    def _count_bytes(self, count: int) -> None:
+        self._bytes += count
+        if self._bytes > self._limits.max_prepared_bytes:
+            raise too_much_data(f"{self._limits.max_prepared_bytes:,} bytes")
+
     def _line(self, place: int, key: str, attributes: str, row: int) -> bytes:
         return f"{self._openings[place]}{encode_basestring(key)},{attributes},{row}]\n".encode()
 
-    def _merge_patches(self, reject: Reject, rejected: list[int]) -> None:
+    def _merge_patches(self, reject: Reject, rejected: list[int], beat: Callable[[], None]) -> None:
         """Writes the records again, each with what came for it later; those that cannot be stored are rejected."""
-        unmerged = self._path.with_name(f"{self._path.name}.unmerged")
-        self._path.rename(unmerged)
+        self._path.rename(self._unmerged_path)
         places = {rule.entity: place for place, rule in reversed(list(enumerate(self._rules)))}
+        steps = _Steps(beat)
         patches = _Lookahead(self._index().execute("SELECT line, body FROM patches ORDER BY line, number"))
-        with unmerged.open("rb") as old, self._path.open("wb", buffering=1024 * 1024) as new:
+        with self._unmerged_path.open("rb") as old, self._path.open("wb", buffering=1024 * 1024) as new:
             for number, line in enumerate(old):
+                steps.count()
                 bodies = patches.take(number)
                 first = next(bodies, None)
                 if first is None and len(line) * 2 <= self._limits.max_record_bytes:
@@ -202,6 +223,7 @@ class Folder:
                 if first is not None:
                     merging.apply(first)
                 for body in bodies:
+                    steps.count()
                     merging.apply(body)
                 merged = merging.attributes()
                 size = item_size(merged)
@@ -210,7 +232,7 @@ class Folder:
                     rejected[places[entity]] += 1
                 else:
                     new.write(self._line(places[entity], key, _dump(merged), row))
-        unmerged.unlink()
+        self._unmerged_path.unlink()
 
 
 class Merging:
@@ -219,6 +241,7 @@ class Merging:
     def __init__(self, attributes: dict[str, Any], max_bytes: int) -> None:
         self._attributes = attributes
         self._max_bytes = max_bytes
+        self._gathered = 0
         self._full = False
 
     def apply(self, body: str) -> None:
@@ -227,18 +250,40 @@ class Merging:
             return
         attributes, collected = _load(body)
         for name in collected:
-            attributes[name] = Collected((canonical(value), value) for value in attributes[name])
-            before = self._attributes.get(name)
-            if isinstance(before, list):
-                self._attributes[name] = Collected((canonical(value), value) for value in before)
+            self._gather(name, attributes.pop(name))
         merge(self._attributes, attributes)
         # Only what is collected grows beyond all bounds: other values replace each other.
-        gathered = sum(sum(map(len, value)) for value in self._attributes.values() if isinstance(value, Collected))
-        self._full = len(self._attributes) > self._max_bytes or gathered > 4 * self._max_bytes
+        self._full = len(self._attributes) > self._max_bytes or self._gathered > 4 * self._max_bytes
+
+    def _gather(self, name: str, values: list[Any]) -> None:
+        """Adds the values that are new. What is there is not looked through: a patch takes time for itself alone."""
+        before = self._attributes.get(name)
+        if not isinstance(before, Collected):
+            earlier = before if isinstance(before, list) else []
+            before = self._attributes[name] = Collected((canonical(value), value) for value in earlier)
+            self._gathered += sum(map(len, before))
+        for value in values:
+            text = canonical(value)
+            if text not in before:
+                before[text] = value
+                self._gathered += len(text)
 
     def attributes(self) -> dict[str, Any]:
         """The record's attributes as they are written."""
         return _listed(self._attributes)
+
+
+class _Steps:
+    """Counts what is merged, and calls `beat` after each thousand."""
+
+    def __init__(self, beat: Callable[[], None]) -> None:
+        self._beat = beat
+        self._count = 0
+
+    def count(self) -> None:
+        self._count += 1
+        if self._count % _BEAT_EVERY == 0:
+            self._beat()
 
 
 class _Lookahead:

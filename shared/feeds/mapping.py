@@ -12,12 +12,15 @@ from typing import Any, NamedTuple
 from shared.dynamo.values import item_size
 from shared.feeds.conditions import Holds, holds, settled
 from shared.feeds.entities import EVERYTHING, AttributeDefinition, EntityDefinition
-from shared.feeds.errors import FeedUnreadable, RowRejected
+from shared.feeds.errors import FeedUnreadable, RowRejected, abridged
 from shared.feeds.json_values import canonical
 from shared.feeds.limits import Limits
 from shared.feeds.nodes import CODE_ATTRIBUTES, NOTHING, PATH_ATTRIBUTES, NodesOfCell, NodeSource
 from shared.feeds.reading_values import Values, column, converter, first_of, names_of
 from shared.feeds.row_keys import KeyOf, columns_of_key, key_of
+
+_LONGEST_NEAR = 100
+"""Characters of a name that another one may be mistaken for."""
 
 
 class Collected(dict[str, Any]):
@@ -171,7 +174,7 @@ class RowMapper:
     def _missing(self, wanted: str, names: Sequence[str], field: str) -> FeedUnreadable:
         columns = self._columns or ()
         near = [close for name in names for close in _near(name, columns)]
-        found = ", ".join(columns[:40]) + (", …" if len(columns) > 40 else "")
+        found = abridged(", ".join(map(abridged, columns)), 500)
         hint = f" Did you mean {' or '.join(map(repr, dict.fromkeys(near)))}?" if near else ""
         detail = f"no column {wanted}, which {field} of the definition needs.{hint} The file has: {found}"
         return FeedUnreadable("missing_column", detail, 1, names[0] if names else None)
@@ -381,5 +384,8 @@ def _nothing(_values: Values) -> None:
 
 def _near(name: str, columns: Sequence[str]) -> list[str]:
     """Columns that may have been meant: the same without regard to case, or nearly the same."""
-    folded = {column_name.casefold(): column_name for column_name in columns}
+    # Comparing takes time with the square of the length, and nobody mistypes a name of many lines.
+    folded = {column_name.casefold(): column_name for column_name in columns if len(column_name) <= _LONGEST_NEAR}
+    if len(name) > _LONGEST_NEAR:
+        return []
     return [folded[close] for close in difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.75)]

@@ -15,6 +15,8 @@ PATH_ATTRIBUTES = ("level", "name", "parent", "path")
 CODE_ATTRIBUTES = ("code",)
 _MAX_REMEMBERED = 20_000
 """Nodes (and cells) that are remembered at a time; then it begins anew."""
+_CHARACTERS_OF_A_NODE = 256
+"""A cell may be long and name little: so many characters weigh as much as a node."""
 
 
 def path_key(names: Sequence[str]) -> str:
@@ -78,10 +80,11 @@ class NodeSource:
         found = self._remembered.get(cell)
         if found is None:
             found = self._nodes_of(cell)
-            self._weight += 1 + len(found.nodes)
+            weight = 1 + len(found.nodes) + _characters(cell) // _CHARACTERS_OF_A_NODE
+            self._weight += weight
             if self._weight > _MAX_REMEMBERED:
                 self._remembered.clear()
-                self._weight = 1 + len(found.nodes)
+                self._weight = weight
             self._remembered[cell] = found
         return found
 
@@ -124,6 +127,12 @@ class NodeSource:
         if count > self._limits.max_nodes_per_row:
             reason = f"the row names more than {self._limits.max_nodes_per_row:,} nodes in {self._columns[0]}"
             raise RowRejected(reason, self._columns[0])
+
+
+def _characters(cell: str | tuple[str | None, ...] | None) -> int:
+    if cell is None or isinstance(cell, str):
+        return len(cell or "")
+    return sum(len(text or "") for text in cell)
 
 
 def split_paths(text: str, multiple: str | None, separator: str | None) -> list[list[str]]:

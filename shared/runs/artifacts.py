@@ -64,6 +64,10 @@ class RejectionPage:
     cursor: str | None
 
 
+class ArtifactMissing(Exception):
+    """A file of a run is not there: the bucket's lifecycle took it, long after the run was last worked on."""
+
+
 def upload_key(workspace_id: str, feed_id: str, upload_id: str) -> str:
     """Where an upload lies in the bucket."""
     return f"uploads/{workspace_id}/{feed_id}/{upload_id}"
@@ -137,20 +141,27 @@ class RunArtifacts:
     def rejections(self, run: Run, limit: int, cursor: str | None = None) -> RejectionPage:
         """Up to `limit` rejections: those of the preparation, then those of the steps.
 
-        A cursor names a file and the byte to go on from. Raises ValueError when it is not one that a page gave.
+        A cursor names a file and the byte to go on from. None are left of a run whose files have expired. Raises
+        ValueError when it is not one that a page gave.
         """
         name, _, offset_text = (cursor or ":0").partition(":")
         offset = int(offset_text)
+        if offset < 0:
+            raise ValueError("the cursor is not one that a listing gave")
         found: list[Rejection] = []
-        for file in self._rejection_files(run):
-            if file < name:
-                continue
-            start = offset if file == name else 0
-            for line in self._lines(_key(run, file), start):
-                if len(found) == limit:
-                    return RejectionPage(tuple(found), f"{file}:{start}")
-                found.append(Rejection(**simplejson.loads(line)))
-                start += len(line)
+        try:
+            for file in self._rejection_files(run):
+                if file < name:
+                    continue
+                start = offset if file == name else 0
+                for line in self._lines(_key(run, file), start):
+                    if len(found) == limit:
+                        return RejectionPage(tuple(found), f"{file}:{start}")
+                    found.append(Rejection(**simplejson.loads(line)))
+                    start += len(line)
+        except ArtifactMissing:
+            # The bucket keeps the files of a run for about a year; what they held is then no longer told.
+            return RejectionPage((), None)
         return RejectionPage(tuple(found), None)
 
     def _rejection_files(self, run: Run) -> Iterator[str]:
@@ -172,7 +183,7 @@ class RunArtifacts:
             except ClientError as error:
                 if error.response["Error"]["Code"] in ("InvalidRange", "416"):
                     return
-                raise
+                raise _missing(error, key) from error
             block = answer["Body"].read()
             *lines, rest = (rest + block).split(b"\n")
             yield from (line + b"\n" for line in lines)
@@ -181,7 +192,14 @@ class RunArtifacts:
             offset += len(block)
 
     def _read(self, key: str) -> bytes:
-        return self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        try:
+            return self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            raise _missing(error, key) from error
+
+
+def _missing(error: ClientError, key: str) -> Exception:
+    return ArtifactMissing(key) if error.response["Error"]["Code"] in ("NoSuchKey", "404") else error
 
 
 def _key(run: Run, name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared import keys
 from shared.credits import (
@@ -27,19 +27,22 @@ from shared.runs.artifacts import RunArtifacts
 from shared.runs.model import Run, RunState, resumed
 from shared.runs.store import Doorbell, RunStore, put_new_run
 
+STALLED_AFTER = timedelta(minutes=10)
+"""How long a run that is worked on goes without a change at most: workers show themselves every few seconds, and the
+message of one that was killed is delivered again within two minutes."""
+
+_DOORBELLS = {RunState.PREPARING: Doorbell.PREPARE, RunState.RUNNING: Doorbell.IMPORT}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRun:
     """The wish to run a feed on an upload. `request_id` names the request; `idempotency_key` is the client's, if it
     sent one.
-
-    `definition` is the feed's definition as it is now, as JSON: the run keeps to it whatever becomes of the feed.
     """
 
     workspace_id: str
     feed_id: str
     upload_id: str
-    definition: str
     dry_run: bool
     channel: Channel
     request_id: str
@@ -68,6 +71,7 @@ def replayed_start(wish: StartRun, ledger: Ledger) -> Replayed | OperationIdReus
 
 def start_run(
     wish: StartRun,
+    definition: str,
     *,
     ledger: Ledger,
     runs: RunStore,
@@ -77,7 +81,8 @@ def start_run(
     now: datetime,
 ) -> StartOutcome:
     """Starts a run, once per idempotency key. `render` gives the answer that a retry of the key is given again, as
-    JSON.
+    JSON;
+    `definition` is the feed's as it is now, as JSON: the run keeps to it whatever becomes of the feed.
 
     Starting costs an API call, except for a person and for a dry run (design section 2).
     """
@@ -95,7 +100,7 @@ def start_run(
     )
     # Before the run: the files of a run that is then refused are swept away by the bucket's lifecycle, but a run
     # without its definition could never be prepared.
-    artifacts.put_definition(run, wish.definition)
+    artifacts.put_definition(run, definition)
     outcome = ledger.commit(_plan(wish, run, runs.table, prices, render(run)))
     if isinstance(outcome, Stale):
         raise AssertionError(f"run identifier {run.run_id} is taken")
@@ -143,7 +148,9 @@ class NotPossible:
 def cancel_run(runs: RunStore, run: Run, now: datetime) -> Run | NotPossible:
     """Ends a run that is not over; what it has written stays written and paid for."""
     while not run.state.is_over:
-        cancelled = replace(run, state=RunState.CANCELLED, finished_at=now, updated_at=now)
+        cancelled = replace(
+            run, state=RunState.CANCELLED, finished_at=now, updated_at=now, paused_at=None, pause_reason=None
+        )
         if runs.move(run, cancelled):
             return cancelled
         # A step was faster. It moved the cursor; look where the run is now.
@@ -152,13 +159,19 @@ def cancel_run(runs: RunStore, run: Run, now: datetime) -> Run | NotPossible:
 
 
 def resume_run(runs: RunStore, ledger: Ledger, run: Run, now: datetime) -> Run | NotPossible | OutOfCredits:
-    """Lets a paused run go on from its cursor, if there are credits to go on with."""
-    if run.state is not RunState.PAUSED:
+    """Lets a paused run go on from its cursor, if there are credits to go on with; or one that nobody works on any
+    more.
+
+    The latter has lost its worker more often than its message is delivered: its doorbell is rung again.
+    """
+    is_stalled = run.state in _DOORBELLS and now - run.updated_at >= STALLED_AFTER
+    if run.state is not RunState.PAUSED and not is_stalled:
         return NotPossible(run)
     balance = ledger.balance(run.workspace_id)
-    if balance is None or balance.spendable(now) == 0:
+    if run.state is RunState.PAUSED and (balance is None or balance.spendable(now) == 0):
         return OutOfCredits(1, 0, balance.owed if balance else 0)
-    going_on = resumed(run, now)
-    if runs.move(run, going_on, Doorbell.IMPORT):
+    going_on = replace(run, updated_at=now) if is_stalled else resumed(run, now)
+    going_on = replace(going_on, leg=run.leg + 1)
+    if runs.move(run, going_on, _DOORBELLS[going_on.state]):
         return going_on
     return NotPossible(runs.get(run.workspace_id, run.run_id) or run)

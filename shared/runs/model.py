@@ -74,7 +74,8 @@ class Run:
 
     `step_at` dates the operation of the next step: the moment at which the cursor last moved, so that every worker
     that plans this step gives its operation the same identifier. `preparation` names the preparation whose files this
-    run goes by. `records` counts what preparing found, `rejected` the rows and records that cannot be written.
+    run goes by. `leg` counts the workers that it was handed to. `records` counts what preparing found, `rejected`
+    the rows and records that cannot be written.
     """
 
     run_id: str
@@ -88,6 +89,7 @@ class Run:
     updated_at: datetime
     step_at: datetime
     preparation: str = ""
+    leg: int = 0
     cursor: Cursor = Cursor()
     records: int = 0
     rows_read: int = 0

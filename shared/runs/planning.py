@@ -13,9 +13,10 @@ from enum import StrEnum
 from itertools import islice
 
 from shared.catalog import Record, differs, merged, put_record, record_size
-from shared.credits import MAX_WRITES, Action, Channel, OperationKind, Plan, PriceList, Write
+from shared.credits import MAX_WRITES, Action, Channel, OperationKind, Plan, PriceList
 from shared.dynamo.transactions import MAX_TRANSACTION_BYTES
 from shared.dynamo.values import MAX_ITEM_BYTES
+from shared.dynamo.writes import Write
 from shared.ids import fingerprint, operation_id
 from shared.runs.artifacts import Manifest, PreparedRecord, Rejection
 from shared.runs.model import Counts, Run, RunState
@@ -74,7 +75,8 @@ class Examiner:
         if seen is None:
             return self._write(Change.CREATE, prepared, None, prepared.attributes)
         if self.manifest.skip_unchanged and not differs(seen.attributes, prepared.attributes, owned):
-            return Examined(prepared, Change.NOTHING, seen, seen.attributes)
+            # Many of these may wait for a step to pass them over: what they hold is not needed for that.
+            return Examined(replace(prepared, attributes={}), Change.NOTHING, None, {})
         return self._write(Change.UPDATE, prepared, seen, merged(seen.attributes, prepared.attributes, owned))
 
     def _write(

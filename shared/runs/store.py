@@ -15,13 +15,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from shared import keys
-from shared.credits import Channel, Write
+from shared.credits import Channel
 from shared.dynamo.transactions import Backoff, transact_write
 from shared.dynamo.values import from_item, to_item
+from shared.dynamo.writes import Write, put_new
 from shared.ids import time_of
 from shared.keys import Item
 from shared.runs.model import Counts, Cursor, Failure, PauseReason, Run, RunState
-from shared.times import parse_rfc3339, to_rfc3339
+from shared.times import optional_rfc3339, parse_rfc3339, to_rfc3339
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -46,19 +47,26 @@ class RunPage:
 
 def put_new_run(table: str, run: Run) -> Write:
     """Writes a run that is to be prepared, with the index entry by which its feed lists it."""
-    return _put(table, _item(run, Doorbell.PREPARE), "attribute_not_exists(pk)", {}, {})
+    return put_new(table, _item(run, Doorbell.PREPARE))
 
 
 def move_run(table: str, before: Run, after: Run, doorbell: Doorbell | None = None) -> Write:
     """Writes `after` where the run still stands as in `before`."""
     cursor_is_the_one_planned_from = "#position = :position"
     state_is_as_seen = "#state = :state"
-    return _put(
-        table,
-        _item(after, doorbell),
-        f"{cursor_is_the_one_planned_from} AND {state_is_as_seen}",
-        {"#position": "position", "#state": "state"},
-        to_item({":position": before.cursor.position, ":state": before.state.value}),
+    return Write(
+        {
+            "Put": {
+                "TableName": table,
+                "Item": _item(after, doorbell),
+                "ConditionExpression": f"{cursor_is_the_one_planned_from} AND {state_is_as_seen}",
+                "ExpressionAttributeNames": {"#position": "position", "#state": "state"},
+                "ExpressionAttributeValues": to_item(
+                    {":position": before.cursor.position, ":state": before.state.value}
+                ),
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        }
     )
 
 
@@ -78,8 +86,8 @@ class RunStore:
     def move(self, before: Run, after: Run, doorbell: Doorbell | None = None) -> bool:
         """Writes `after`; False when the run no longer stands as in `before`. Raises StoreUnavailable.
 
-        A transaction, although of one item: it waits for a step that is committing, and a retry of a lost answer is
-        told apart from somebody who was faster.
+        A transaction, although of one item: it waits for a step that is committing, and when botocore sends it again
+        because the answer was lost, its token tells that from somebody who was faster.
         """
         write = move_run(self.table, before, after, doorbell)
         return transact_write(self._client, [write.request], self._backoff) is None
@@ -91,7 +99,7 @@ class RunStore:
 
         Raises ValueError when the cursor is not the identifier of a run.
         """
-        month = newest if cursor is None else time_of(cursor)
+        month = newest if cursor is None else min(newest, time_of(cursor))
         found: list[str] = []
         while len(found) <= limit and (month.year, month.month) >= (oldest.year, oldest.month):
             found += self._month(workspace_id, feed_id, month, limit + 1 - len(found), cursor)
@@ -141,14 +149,15 @@ def to_run(item: Item) -> Run:
         updated_at=parse_rfc3339(values["updated_at"]),
         step_at=parse_rfc3339(values["step_at"]),
         preparation=values["preparation"],
+        leg=values["leg"],
         cursor=Cursor(values["position"], values["offset"]),
         records=values["records"],
         rows_read=values["rows_read"],
         duplicates=values["duplicates"],
         rejected=values["rejected"],
         by_entity={entity: Counts(*counts) for entity, counts in values["by_entity"].items()},
-        finished_at=_time_or_none(values.get("finished_at")),
-        paused_at=_time_or_none(values.get("paused_at")),
+        finished_at=optional_rfc3339(values.get("finished_at")),
+        paused_at=optional_rfc3339(values.get("paused_at")),
         pause_reason=PauseReason(values["pause_reason"]) if "pause_reason" in values else None,
         failure=Failure(**failure) if failure else None,
         credits_available=values.get("credits_available"),
@@ -169,6 +178,7 @@ def _item(run: Run, doorbell: Doorbell | None) -> Item:
         "updated_at": to_rfc3339(run.updated_at),
         "step_at": to_rfc3339(run.step_at),
         "preparation": run.preparation,
+        "leg": run.leg,
         "position": run.cursor.position,
         "offset": run.cursor.offset,
         "records": run.records,
@@ -186,19 +196,3 @@ def _item(run: Run, doorbell: Doorbell | None) -> Item:
     }
     present = {name: value for name, value in values.items() if value is not None}
     return keys.run(run.workspace_id, run.run_id).attributes() | to_item(present)
-
-
-def _put(table: str, item: Item, condition: str, names: dict[str, str], values: Item) -> Write:
-    request: dict[str, Any] = {
-        "TableName": table,
-        "Item": item,
-        "ConditionExpression": condition,
-        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-    }
-    if names:
-        request |= {"ExpressionAttributeNames": names, "ExpressionAttributeValues": values}
-    return Write({"Put": request})
-
-
-def _time_or_none(text: str | None) -> datetime | None:
-    return None if text is None else parse_rfc3339(text)

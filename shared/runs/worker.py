@@ -16,6 +16,7 @@ from typing import assert_never
 
 from shared.catalog import READ_BATCH, CatalogStore, to_record
 from shared.credits import (
+    Action,
     Committed,
     Ledger,
     OperationIdReused,
@@ -27,11 +28,11 @@ from shared.credits import (
     UnknownWorkspace,
 )
 from shared.credits.drawing import drawable
-from shared.dynamo.transactions import StoreUnavailable
+from shared.dynamo.transactions import NotStorable, StoreUnavailable
 from shared.keys import Item
 from shared.runs import planning
-from shared.runs.artifacts import PreparedRecord, RunArtifacts
-from shared.runs.model import PauseReason, Run, RunState, resumed
+from shared.runs.artifacts import ArtifactMissing, PreparedRecord, RunArtifacts
+from shared.runs.model import Failure, PauseReason, Run, RunState, resumed
 from shared.runs.planning import Examined, Examiner
 from shared.runs.store import Doorbell, RunStore, move_run
 from shared.times import Clock, utc_now
@@ -62,20 +63,63 @@ class Workshop:
     clock: Clock = utc_now
 
 
-def work(workshop: Workshop, workspace_id: str, run_id: str, out_of_time: Callable[[], bool]) -> Run | None:
+def work(
+    workshop: Workshop, workspace_id: str, run_id: str, out_of_time: Callable[[], bool], leg: int | None = None
+) -> Run | None:
     """Works on a run until it is over, pauses for credits, or `out_of_time` says to hand over to a new invocation.
 
-    Returns the run as this worker left it, None when there is none. Safe to call for the same run any number of times,
-    also at once. Raises StoreUnavailable and botocore's errors; the run then goes on when its message comes again.
+    `leg` is the one that the call to work names: a call for a leg that was handed over since is out of date, and does
+    nothing, so that doubled messages do not double the workers for good. Returns the run as this worker left it, None
+    when there is none. Safe to call for the same run any number of times, also at once. Raises StoreUnavailable and
+    botocore's errors; the run then goes on when its message comes again.
     """
     while True:
         run = workshop.runs.get(workspace_id, run_id)
-        if run is None or run.state is not RunState.RUNNING:
+        if run is None or (leg is not None and run.leg != leg):
             return run
         try:
-            return _Leg(workshop, run).walk(out_of_time)
+            if run.state is RunState.PAUSED:
+                run = _second_look(workshop, run)
+            if run.state is not RunState.RUNNING:
+                return run
+            after = _Leg(workshop, run).walk(out_of_time)
+            if after.state is not RunState.PAUSED:
+                return after
         except Overtaken:
             continue
+        except ArtifactMissing:
+            detail = "what was prepared of the file is no longer kept; import it again: what is there costs nothing"
+            return _fail(workshop, run, Failure("files_expired", detail))
+        except NotStorable as error:
+            return _fail(workshop, run, Failure("not_storable", f"the database refused a record: {error}"))
+
+
+def _second_look(workshop: Workshop, run: Run) -> Run:
+    """A paused run, or the same run going on when there are credits after all.
+
+    A top-up between the last refusal and the pause found nothing that it could have resumed. So every worker that meets
+    a paused run, the one that paused it first, looks at the balance once more.
+    """
+    now = workshop.clock()
+    balance = workshop.ledger.balance(run.workspace_id)
+    enough_for_any_record = max(map(workshop.prices.price, (Action.RECORD_CREATED, Action.RECORD_UPDATED)))
+    if balance is None or drawable(balance, now) < enough_for_any_record:
+        return run
+    going_on = resumed(run, now)
+    if not workshop.runs.move(run, going_on):
+        raise Overtaken
+    return going_on
+
+
+def _fail(workshop: Workshop, run: Run, failure: Failure) -> Run | None:
+    """Ends a run that can never go on; what it has written stays written and paid for."""
+    while run.state is RunState.RUNNING:
+        now = workshop.clock()
+        failed = replace(run, state=RunState.FAILED, failure=failure, finished_at=now, updated_at=now)
+        if workshop.runs.move(run, failed):
+            return failed
+        run = workshop.runs.get(run.workspace_id, run.run_id) or run
+    return run
 
 
 class _Leg:
@@ -133,7 +177,10 @@ class _Leg:
             step = list(islice(self._pending, planning.step_length(self._pending, self._shop.prices, budget)))
             if self._run.dry_run or not any(each.is_write for each in step):
                 self._absorb(step)
-                return True if budget is None else self._pause()
+                goes_on = budget is None or not self._pending or self._pending[0].cost(self._shop.prices) <= budget
+                if not goes_on:
+                    self._pause()
+                return goes_on
             outcome = self._commit(step, finishing=last and len(step) == len(self._pending))
             match outcome:
                 case Committed():
@@ -178,17 +225,10 @@ class _Leg:
             each = step[positions[nth]]
             self._pending[positions[nth]] = self._examiner.examine(each.prepared, to_record(item) if item else None)
 
-    def _pause(self) -> bool:
-        """Pauses for lack of credits; True when credits came in the same moment and the run goes on at once."""
+    def _pause(self) -> None:
         now = self._shop.clock()
         reason = PauseReason.OUT_OF_CREDITS
         self._move(replace(self._run, state=RunState.PAUSED, paused_at=now, pause_reason=reason, updated_at=now))
-        # A top-up between the refusal and the pause found nothing to resume. So look again, now that it would.
-        balance = self._shop.ledger.balance(self._run.workspace_id)
-        if balance is None or drawable(balance, now) < self._pending[0].cost(self._shop.prices):
-            return False
-        self._move(resumed(self._run, self._shop.clock()))
-        return True
 
     def _finish(self) -> Run:
         now = self._shop.clock()
@@ -206,7 +246,7 @@ class _Leg:
         while self._pending:
             if not self._advance(last=False):
                 return self._run
-        return self._move(replace(self._run, updated_at=self._shop.clock()), Doorbell.IMPORT)
+        return self._move(replace(self._run, leg=self._run.leg + 1, updated_at=self._shop.clock()), Doorbell.IMPORT)
 
     def _show_progress(self) -> None:
         if self._run is not self._anchor and self._shop.clock() - self._anchor.updated_at >= _SHOW_PROGRESS_EVERY:

@@ -17,8 +17,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shared import keys
-from shared.credits import Channel, Write
+from shared.credits import Channel
 from shared.dynamo.values import from_item, to_item
+from shared.dynamo.writes import Write, put_new
 from shared.ids import new_key_id
 from shared.keys import Item
 from shared.times import Clock, parse_rfc3339, to_rfc3339
@@ -68,16 +69,7 @@ def put_api_key(table: str, key: ApiKey) -> Write:
         "revoked_at": key.revoked_at and to_rfc3339(key.revoked_at),
     }
     present = {name: value for name, value in values.items() if value is not None}
-    return Write(
-        {
-            "Put": {
-                "TableName": table,
-                "Item": keys.api_key(key.key_id).attributes() | to_item(present),
-                "ConditionExpression": "attribute_not_exists(pk)",
-                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            }
-        }
-    )
+    return put_new(table, keys.api_key(key.key_id).attributes() | to_item(present))
 
 
 def create_operator_key(client: DynamoDBClient, work_table: str, clock: Clock) -> str:

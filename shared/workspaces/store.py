@@ -8,9 +8,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from shared import keys
-from shared.credits import DRAWING_PRIORITY, Grant, GrantKind, Write, account
+from shared.credits import DRAWING_PRIORITY, Grant, GrantKind, account
 from shared.dynamo.transactions import Backoff, transact_write
 from shared.dynamo.values import from_item, to_item
+from shared.dynamo.writes import put_new
 from shared.ids import fingerprint, grant_id, new_workspace_id
 from shared.keys import Item, Key
 from shared.times import parse_rfc3339, to_rfc3339
@@ -74,12 +75,12 @@ class WorkspaceStore:
             secret=secret,
         )
         writes = [
-            _put_new(self._work_table, keys.workspace(workspace.workspace_id), _workspace_values(workspace)),
+            put_new(self._work_table, _item(keys.workspace(workspace.workspace_id), _workspace_values(workspace))),
             put_api_key(self._work_table, key),
             *account.open_account(self._credit_table, _starter_grant(workspace, starter_credits, currency)),
         ]
         if idempotency_key is not None:
-            writes.insert(0, _put_new(self._work_table, _call_key(idempotency_key), _call_values(opened)))
+            writes.insert(0, put_new(self._work_table, _item(_call_key(idempotency_key), _call_values(opened))))
         refused = transact_write(self._client, [write.request for write in writes], self._backoff)
         if refused is None:
             return opened
@@ -108,6 +109,10 @@ def _call_key(idempotency_key: str) -> Key:
     return keys.call(_OPERATORS, _CREATE, idempotency_key)
 
 
+def _item(key: Key, values: dict[str, Any]) -> Item:
+    return key.attributes() | to_item(values)
+
+
 def _workspace_values(workspace: Workspace) -> dict[str, Any]:
     return {
         "workspace_id": workspace.workspace_id,
@@ -123,19 +128,6 @@ def _call_values(opened: Opened) -> dict[str, Any]:
         "scopes": [scope.value for scope in opened.scopes],
         "starter_credits": opened.starter_credits,
     }
-
-
-def _put_new(table: str, key: Key, values: dict[str, Any]) -> Write:
-    return Write(
-        {
-            "Put": {
-                "TableName": table,
-                "Item": key.attributes() | to_item(values),
-                "ConditionExpression": "attribute_not_exists(pk)",
-                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            }
-        }
-    )
 
 
 def _replay(item: Item, name: str) -> Opened | IdempotencyKeyReused:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -61,8 +61,4 @@ def top_up(ledger: Ledger, wanted: TopUp, now: datetime) -> TopUpOutcome:
     )
     if grant.expires_at is None or grant.expires_at > now:
         return ledger.grant(grant)
-    for given in ledger.grants(wanted.workspace_id):
-        if given.grant_id == grant.grant_id:
-            same_terms = replace(given, granted_at=now) == grant
-            return GrantReplayed(given) if same_terms else GrantReferenceReused(given)
-    return ExpiresInThePast(grant.expires_at)
+    return ledger.given(grant) or ExpiresInThePast(grant.expires_at)

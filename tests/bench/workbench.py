@@ -143,7 +143,6 @@ class Workbench:
             workspace_id=workspace_id,
             feed_id=FEED,
             upload_id=upload_id,
-            definition=DEFINITION,
             dry_run=False,
             channel=Channel.API,
             request_id=upload_id,
@@ -151,6 +150,7 @@ class Workbench:
         )
         started = start_run(
             wish,
+            DEFINITION,
             ledger=Ledger(self.dynamodb, CREDIT_TABLE),
             runs=self.runs,
             artifacts=self.artifacts,

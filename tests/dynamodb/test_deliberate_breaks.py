@@ -84,14 +84,8 @@ BREAKS = {
         'first = next(reason["Code"] for reason in reasons if reason["Code"] != "None")',
         'first = "ConditionalCheckFailed"',
     ),
-    "entry": Break(
-        "put_operation",
-        operations,
-        '"attribute_not_exists(pk)"',
-        '"attribute_not_exists(never)"',
-        (ledger,),
-    ),
-    "idempotency key": Break("_put_call", ledger, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"'),
+    "entry": Break("put_new", operations, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"'),
+    "idempotency key": Break("put_new", ledger, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"'),
     "balance: enough": Break(
         "charge", account, 'f"{grant}.#remaining >= {part}"', 'f"attribute_exists({grant}.#remaining)"'
     ),
@@ -99,7 +93,10 @@ BREAKS = {
         "charge", account, '"#revision = :revision"', '"(#revision = :revision OR attribute_exists(pk))"'
     ),
     "balance: expiry": Break(
-        "charge", account, 'OR {grant}.#expires_at > :now)"', 'OR {grant}.#expires_at > :now OR attribute_exists(pk))"'
+        "charge",
+        account,
+        'f"{grant}.#expires_at > :now"',
+        'f"({grant}.#expires_at > :now OR attribute_exists(pk))"',
     ),
     "balance: debt": Break(
         "charge", account, '"#owed <= :debt_before"', '"(#owed <= :debt_before OR attribute_exists(pk))"'
@@ -115,12 +112,14 @@ BREAKS = {
         "move_run", runs_store, '"#state = :state"', '"(#state = :state OR attribute_exists(pk))"', (worker,)
     ),
     "record: version": Break(
-        "put_record", catalog_store, '"version = :seen"', '"attribute_exists(pk) OR version = :seen"', (planning,)
+        "put_record",
+        catalog_store,
+        '"version = :version"',
+        '"(attribute_exists(pk) OR version = :version)"',
+        (planning,),
     ),
-    "record: new": Break(
-        "put_record", catalog_store, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"', (planning,)
-    ),
-    "grant": Break("_put_new", account, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"'),
+    "record: new": Break("put_new", catalog_store, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"'),
+    "grant": Break("put_new", account, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"'),
 }
 
 

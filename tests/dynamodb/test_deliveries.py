@@ -92,11 +92,11 @@ def started(account: Account, csv: str) -> Run:
             workspace_id=account.workspace_id,
             feed_id="supplier",
             upload_id=upload_id,
-            definition=DEFINITION,
             dry_run=False,
             channel=Channel.API,
             request_id=upload_id,
         ),
+        DEFINITION,
         ledger=account.ledger(),
         runs=account.world.runs(),
         artifacts=account.world.artifacts(),
@@ -113,7 +113,8 @@ def deliver(stack: EmbeddedStack, queue: str, function: Any, run: Run) -> None:
     sqs = stack.aws.sqs()
     for _ in range(2):
         sqs.send_message(
-            QueueUrl=queue, MessageBody=json.dumps({"workspace_id": run.workspace_id, "run_id": run.run_id})
+            QueueUrl=queue,
+            MessageBody=json.dumps({"workspace_id": run.workspace_id, "run_id": run.run_id, "leg": run.leg}),
         )
     events: list[dict[str, Any]] = []
     while len(events) < 2:

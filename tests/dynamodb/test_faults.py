@@ -70,8 +70,10 @@ def test_a_charge_gets_through_and_is_made_once(open_account: OpenAccount, fault
 def test_the_look_at_an_account_gets_through(open_account: OpenAccount, fault: Fault) -> None:
     account = open_account(1)
     client = account.world.dynamodb()
+    ledger = account.ledger(client)
+    ledger.balance(account.workspace_id)
     Line(client, script=first(3, fault))
-    assert account.ledger(client).commit(account.plan("too much", 2)) == OutOfCredits(2, 1, 0)
+    assert ledger.commit(account.plan("too much", 2)) == OutOfCredits(2, 1, 0)
 
 
 @pytest.mark.parametrize("fault", [faults.conflict(), faults.throttled, faults.over_capacity])
@@ -81,6 +83,7 @@ def test_a_store_that_never_decides_is_unavailable_and_nothing_is_charged(
     account = open_account(10)
     client = account.world.dynamodb()
     ledger = account.ledger(client)
+    ledger.balance(account.workspace_id)
     line = Line(client, script=first(1000, fault))
     with pytest.raises(StoreUnavailable):
         ledger.commit(account.plan("charge", 3))

@@ -226,7 +226,7 @@ def test_a_run_paid_by_crumbs_takes_smaller_steps(open_account: OpenAccount) -> 
     for number in range(70):
         story.ledger().grant(story.account.a_grant(f"crumb {number}", 1))
     assert story.work().state is RunState.FINISHED
-    assert [len(entry.drawn) for entry in story.account.operations()] == [MAX_GRANTS_DRAWN] * 3
+    assert sorted(len(entry.drawn) for entry in story.account.operations()) == [60 - MAX_GRANTS_DRAWN, MAX_GRANTS_DRAWN]
     story.check()
 
 

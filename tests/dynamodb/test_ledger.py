@@ -29,9 +29,9 @@ from shared.credits import (
     Replayed,
     Stale,
     UnknownWorkspace,
-    Write,
 )
 from shared.dynamo.values import to_item
+from shared.dynamo.writes import Write
 from tests.support.faults import Line
 from tests.support.money import Account, HandClock, World, plain_dynamodb, stored_bytes
 
@@ -468,7 +468,7 @@ def test_what_a_first_charge_a_refusal_and_a_replay_take(open_account: OpenAccou
     client, line = counted
     ledger = Ledger(client, account.world.credit_table, clock=account.clock)
     stories: list[tuple[Plan, list[str]]] = [
-        (account.plan("first"), ["TransactGetItems", "TransactWriteItems"]),
+        (account.plan("first"), ["GetItem", "TransactWriteItems"]),
         (account.plan("first"), ["TransactWriteItems"]),
         (account.plan("second"), ["TransactWriteItems"]),
         (account.plan("third"), ["TransactGetItems"]),

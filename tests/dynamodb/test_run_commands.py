@@ -30,7 +30,6 @@ def wish(account: Account, **changes: Any) -> StartRun:
         workspace_id=account.workspace_id,
         feed_id="feed",
         upload_id="up_1",
-        definition="{}",
         dry_run=False,
         channel=Channel.API,
         request_id="request 1",
@@ -41,6 +40,7 @@ def wish(account: Account, **changes: Any) -> StartRun:
 def start(account: Account, asked: StartRun) -> StartOutcome:
     return start_run(
         asked,
+        "{}",
         ledger=account.ledger(),
         runs=account.world.runs(),
         artifacts=account.world.artifacts(),

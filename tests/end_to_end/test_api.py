@@ -210,7 +210,7 @@ def test_each_scope_opens_its_own_calls(customer: Caller, dynamodb: DynamoDBClie
             ("GET", "/operations", None),
             ("GET", "/records/product", None),
         ],
-        Scope.WRITE: [("POST", "/feeds/main/uploads", {})],
+        Scope.WRITE: [("POST", "/feeds/main/uploads", {"content_length": 1})],
         Scope.CONFIGURE: [("PUT", "/feeds/main", DEFINITION)],
         Scope.OPERATOR: [("POST", "/workspaces", {"name": "x"})],
     }
@@ -302,6 +302,8 @@ def test_a_top_up_that_cannot_be_is_told_field_by_field(operator: Caller, custom
         (b'{"name": "x"', 400, "malformed-request"),
         (b'{"name": NaN}', 400, "malformed-request"),
         (b"[" * 5_000, 400, "malformed-request"),
+        (b'{"name": ' + b"9" * 5_000 + b"}", 400, "malformed-request"),
+        (b'{"name": 1e99999999999999999999}', 400, "malformed-request"),
         (b"[]", 422, "validation"),
         (b'"name"', 422, "validation"),
         (b'{"name": 7}', 422, "validation"),
@@ -321,7 +323,9 @@ def test_content_types_are_not_looked_at(operator: Caller, content_type: str) ->
 
 def test_unknown_paths_and_methods_are_problems_too(customer: Caller) -> None:
     assert refusal(customer("GET", "/no-such-thing"), 404) == "not-found"
+    assert refusal(customer("GET", "/records/product/a/b/../../../no-such-thing"), 404) == "not-found"
     assert refusal(customer("PATCH", "/credits"), 404) == "not-found"
+    assert refusal(customer("DELETE", "/runs/run_1"), 404) == "not-found"
 
 
 # --- feeds ---
@@ -385,13 +389,28 @@ def test_an_upload_takes_the_size_that_was_signed_and_no_other(customer: Caller)
     place = expect(customer("POST", "/feeds/main/uploads", {"content_length": 5}), 201).json()
     assert place["method"] == "PUT"
     assert place["max_bytes"] == 1_073_741_824
-    assert httpx.put(place["url"], content=b"123456").status_code == 403
-    assert httpx.put(place["url"], content=b"12345").status_code == 200
+    alone = {"If-None-Match": place["headers"]["If-None-Match"]}
+    assert httpx.put(place["url"], content=b"123456", headers=alone).status_code == 403
+    assert httpx.put(place["url"], content=b"12345", headers=alone).status_code == 200
+
+
+def test_an_upload_cannot_be_replaced_once_it_is_there(customer: Caller, stack: EmbeddedStack) -> None:
+    define(customer)
+    place = expect(customer("POST", "/feeds/main/uploads", {"content_length": 5}), 201).json()
+    # The header is signed: without it the place takes nothing, and with it nothing twice.
+    assert httpx.put(place["url"], content=b"first").status_code == 403
+    assert httpx.put(place["url"], content=b"first", headers=place["headers"]).status_code == 200
+    assert httpx.put(place["url"], content=b"other", headers=place["headers"]).status_code == 412
+    assert httpx.put(place["url"], content=b"other").status_code == 403
+    key = f"uploads/{customer.workspace_id}/main/{place['upload_id']}"
+    stored = stack.aws.s3().get_object(Bucket=stack.outputs["DataBucket"], Key=key)
+    assert stored["Body"].read() == b"first"
 
 
 def test_an_upload_needs_a_feed_and_a_possible_size(customer: Caller) -> None:
-    assert refusal(customer("POST", "/feeds/main/uploads", {}), 404) == "not-found"
+    assert refusal(customer("POST", "/feeds/main/uploads", {"content_length": 1}), 404) == "not-found"
     define(customer)
+    assert fields(customer("POST", "/feeds/main/uploads", {})) == ["content_length"]
     assert refusal(customer("POST", "/feeds/main/uploads", {"content_length": 2**31}), 413) == "content-too-large"
     assert fields(customer("POST", "/feeds/main/uploads", {"content_length": -1})) == ["content_length"]
 
@@ -477,6 +496,18 @@ def test_a_retry_is_answered_when_the_upload_is_long_gone(customer: Caller, stac
     stack.aws.s3().delete_object(Bucket=stack.outputs["DataBucket"], Key=key)
     assert expect(customer("POST", "/feeds/main/runs", body, Idempotency_Key="k"), 202).json() == first
     assert refusal(customer("POST", "/feeds/main/runs", body, Idempotency_Key="l"), 409) == "upload-missing"
+
+
+def test_a_retry_is_answered_when_the_feed_was_deleted_since(customer: Caller) -> None:
+    define(customer)
+    body = {"upload_id": upload(customer)}
+    first = expect(customer("POST", "/feeds/main/runs", body, Idempotency_Key="k"), 202).json()
+    wait(customer, first["run_id"])
+    expect(customer("DELETE", "/feeds/main"), 204)
+    again = expect(customer("POST", "/feeds/main/runs", body, Idempotency_Key="k"), 202)
+    assert again.json() == first
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert refusal(customer("POST", "/feeds/main/runs", body, Idempotency_Key="l"), 404) == "not-found"
 
 
 def test_a_start_that_cannot_be_costs_nothing(customer: Caller) -> None:
@@ -676,6 +707,9 @@ def test_the_log_is_filtered_and_listed_in_pages(
         ("from=yesterday", ["from"]),
         ("to=2026-11-22", ["to"]),
         ("to=2026-11-22T08:00:00", ["to"]),
+        ("from=0001-01-01T00:00:00Z", ["from"]),
+        ("to=0001-01-01T00:00:00Z", ["to"]),
+        ("to=9999-12-31T23:59:59.999Z", ["to"]),
         ("from=2026-11-22T08:00:00Z&to=2026-11-21T08:00:00Z", ["from"]),
         ("kind=tea", ["kind"]),
         ("limit=many", ["limit"]),

@@ -46,8 +46,8 @@ def make_layer(destination: Path) -> Artifact:
     return Artifact(path, sha256(path.read_bytes()).hexdigest())
 
 
-def parameters(aws: Aws) -> dict[str, str]:
-    stack = aws.cloudformation().describe_stacks(StackName="productsync")["Stacks"][0]
+def parameters(aws: Aws, stack_name: str = "productsync") -> dict[str, str]:
+    stack = aws.cloudformation().describe_stacks(StackName=stack_name)["Stacks"][0]
     return {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
 
 
@@ -71,6 +71,32 @@ def test_a_deployment_is_made_then_changed_and_otherwise_left_alone(
     assert "productsync is deployed." in capsys.readouterr().out
     # What is not given again stays as it was given.
     assert (parameters(aws)["StarterCredits"], parameters(aws)["Currency"]) == ("200", "USD")
+
+
+def test_what_the_account_logs_with_is_left_alone(aws: Aws) -> None:
+    gateway = aws.apigateway()
+    assert main(["deploy"]) == 0
+    role = gateway.get_account()["cloudwatchRoleArn"]
+    assert role
+    # The account has a role by now: another stack uses it, and the first one stays as it was.
+    assert main(["deploy", "--stack", "second"]) == 0
+    assert parameters(aws, "second")["ApiGatewayLogging"] == "existing"
+    assert main(["deploy", "--parameters", "StarterCredits=7"]) == 0
+    assert parameters(aws)["ApiGatewayLogging"] == "create"
+    assert gateway.get_account()["cloudwatchRoleArn"] == role
+    # Unless it is told.
+    assert main(["deploy", "--stack", "third", "--parameters", "ApiGatewayLogging=create"]) == 0
+    assert gateway.get_account()["cloudwatchRoleArn"] != role
+
+
+def test_what_aws_refuses_is_told_in_its_words(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert aws.region == REGION
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAXXXXXXXXXXXXXXXX")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nobody's")
+    assert main(["deploy"]) == 1
+    assert capsys.readouterr().err.startswith("AWS refuses: An error occurred (")
 
 
 def test_the_dependencies_are_a_layer_of_every_function(aws: Aws) -> None:
@@ -116,6 +142,14 @@ def test_the_new_key_works(aws: Aws, capsys: pytest.CaptureFixture[str]) -> None
         headers={"Authorization": f"Bearer {key}"},
     )
     assert answer.status_code == 201, answer.text
+
+
+def test_a_profile_that_does_not_exist_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    assert main(["deploy"]) == 1
+    assert "AWS refuses: The config profile (nobody)" in capsys.readouterr().err
 
 
 def test_without_a_region_it_says_what_is_missing(

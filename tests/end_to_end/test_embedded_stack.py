@@ -136,7 +136,9 @@ def test_an_unknown_parameter_is_refused(tmp_path: Path) -> None:
     [
         ("/v1/credits", {"Authorization": "Bearer no-such-key"}, 401, "unauthorized"),
         ("/v1/credits", {}, 401, "unauthorized"),
+        # On AWS a path that does not exist asks for a key first (docs/deploy.md).
         ("/v1/no-such-path", {}, 404, "not-found"),
+        ("/v1", {}, 404, "not-found"),
     ],
 )
 def test_what_api_gateway_answers_by_itself_is_a_problem_document(

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COLUMNS = ("sku", "name", "description", "brand", "price", "stock", "category", "image")
 _WORDS = ["drill", "hammer", "lamp", "cable", "switch", "socket", "relay", "sensor", "motor", "valve", "pump", "filter"]
 _TEXT = " ".join(f"{word} for workshops and building sites" for word in _WORDS)
+_TEXT += ", delivered assembled and packed without plastic, with spare parts for ten years and a guarantee of five"
 
 
 def real_feeds() -> Path:

@@ -28,12 +28,12 @@ from shared.credits import (
     OperationKind,
     OperationLog,
     Plan,
-    Write,
     account,
 )
 from shared.credits.audit import discrepancies
 from shared.dynamo.client import dynamodb_client
 from shared.dynamo.transactions import Backoff
+from shared.dynamo.writes import Write
 from shared.ids import fingerprint, grant_id, new_workspace_id, operation_id
 from shared.runs.artifacts import RunArtifacts
 from shared.runs.store import RunStore

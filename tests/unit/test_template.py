@@ -42,6 +42,9 @@ ROUTES = {
     ("GET", "/records/{entity}/{key+}"),
 }
 
+THE_REST = ("X-AMAZON-APIGATEWAY-ANY-METHOD", "/{proxy+}")
+"""What no route takes: the function answers it as a problem."""
+
 # Actions that AWS defines without a resource, so that there is nothing narrower than `*`.
 WITHOUT_RESOURCE = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 
@@ -158,6 +161,27 @@ def test_nobody_may_scan_or_delete_what_was_paid_for() -> None:
             assert "dynamodb:DeleteItem" not in actions, role
 
 
+def test_the_api_deletes_from_the_table_of_work_alone() -> None:
+    deleting = [(role, one) for role, one in statements() if "dynamodb:DeleteItem" in as_list(one["Action"])]
+    assert [(role, one["Action"], refers_to(one["Resource"])) for role, one in deleting] == [
+        ("ApiRole", ["dynamodb:DeleteItem"], {"WorkTable"})
+    ]
+
+
+def test_who_reads_files_is_told_which_are_missing() -> None:
+    """Without a right to list what begins with a file's key, S3 answers 403 where the file is missing."""
+    readers: dict[str, set[str]] = {}
+    listers: dict[str, set[str]] = {}
+    for role, statement in statements():
+        if "s3:GetObject" in as_list(statement["Action"]):
+            places = {one["Fn::Sub"].removeprefix("${DataBucket.Arn}/") for one in as_list(statement["Resource"])}
+            readers.setdefault(role, set()).update(places)
+        if "s3:ListBucket" in as_list(statement["Action"]):
+            listers[role] = set(as_list(statement["Condition"]["StringLike"]["s3:prefix"]))
+    assert readers == listers
+    assert set(readers) == {"ApiRole", "FeedPreparerRole", "ImportWorkerRole"}
+
+
 # --- data ---
 
 
@@ -188,7 +212,7 @@ def test_the_bucket_is_private_encrypted_and_kept() -> None:
     assert resource["DeletionPolicy"] == "RetainExceptOnCreate"
     assert resource["UpdateReplacePolicy"] == "Retain"
     expiry = {rule["Id"]: rule.get("ExpirationInDays") for rule in properties["LifecycleConfiguration"]["Rules"]}
-    assert expiry == {"uploads": 30, "runs": 90, "unfinished-uploads": None}
+    assert expiry == {"uploads": 30, "runs": 400, "unfinished-uploads": None}
 
 
 def test_the_bucket_refuses_what_does_not_come_over_tls() -> None:
@@ -230,10 +254,17 @@ def test_every_trigger_reports_partial_failures_and_ends_in_dead_letters() -> No
         source_name = next(iter(refers_to(mapping["EventSourceArn"])))
         if resources()[source_name]["Type"] == "AWS::SQS::Queue":
             assert "RedrivePolicy" in resources()[source_name]["Properties"], name
-            assert mapping["ScalingConfig"]["MaximumConcurrency"] >= 2, name
+            condition, limit, otherwise = mapping["ScalingConfig"]["Fn::If"]
+            (parameter,) = refers_to(limit["MaximumConcurrency"])
+            assert source()["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, "0"]}]}, name
+            assert otherwise == {"Ref": "AWS::NoValue"}, name
+            # What mappings of queues take.
+            assert 2 <= source()["Parameters"][parameter]["Default"] <= 1000, name
         else:
             assert mapping["DestinationConfig"]["OnFailure"], name
-            assert mapping["MaximumRetryAttempts"] > 0, name
+            # As long as the stream keeps a record: an outage must not cost a doorbell.
+            assert mapping["MaximumRetryAttempts"] == -1, name
+            assert mapping["MaximumRecordAgeInSeconds"] == 24 * 3600, name
             assert mapping["BisectBatchOnFunctionError"] is True, name
 
 
@@ -315,7 +346,7 @@ def api_body() -> dict[str, Any]:
 
 def test_the_api_has_exactly_these_routes() -> None:
     routes = {(method.upper(), path) for path, methods in api_body()["paths"].items() for method in methods}
-    assert routes == ROUTES
+    assert routes == ROUTES | {THE_REST}
 
 
 def test_every_route_asks_the_authorizer() -> None:
@@ -345,6 +376,19 @@ def test_the_access_log_is_json() -> None:
     assert json.loads(stage["AccessLogSetting"]["Format"])["request_id"] == "$context.requestId"
 
 
+def test_the_access_log_holds_no_keys_of_records() -> None:
+    (stage,) = of_type("AWS::ApiGateway::Stage").values()
+    logged = json.loads(stage["AccessLogSetting"]["Format"])
+    assert logged["resource"] == "$context.resourcePath"
+    assert "$context.path" not in logged.values()
+
+
+def test_the_account_s_role_for_logs_outlives_the_stack() -> None:
+    for name in ("ApiGatewayAccount", "ApiGatewayLoggingRole"):
+        assert resources()[name]["DeletionPolicy"] == "Retain", name
+        assert resources()[name]["UpdateReplacePolicy"] == "Retain", name
+
+
 def test_what_api_gateway_answers_by_itself_is_a_problem_document() -> None:
     responses = api_body()["x-amazon-apigateway-gateway-responses"]
     for kind, response in responses.items():
@@ -353,7 +397,9 @@ def test_what_api_gateway_answers_by_itself_is_a_problem_document() -> None:
         )
         assert response["responseParameters"]["gatewayresponse.header.X-Request-Id"] == "context.requestId", kind
         template = response["responseTemplates"]["application/json"]
-        problem = json.loads(template.replace("$context.error.messageString", '"what went wrong"'))
+        problem = json.loads(template)
+        # The gateway's own words may repeat the header with the key.
+        assert "$context.error" not in template, kind
         assert problem["type"].startswith("/problems/"), kind
         assert problem["title"], kind
         assert problem["detail"], kind
@@ -363,6 +409,10 @@ def test_what_api_gateway_answers_by_itself_is_a_problem_document() -> None:
     statuses = {str(response["statusCode"]) for response in responses.values() if "statusCode" in response}
     assert statuses == {"401", "403", "404", "413", "429", "504"}
     assert {"DEFAULT_4XX", "DEFAULT_5XX"} <= set(responses)
+    # Nothing here is signed by AWS's own scheme: who is told so asked for a path that does not exist.
+    assert {str(responses[kind]["statusCode"]) for kind in ("INVALID_SIGNATURE", "MISSING_AUTHENTICATION_TOKEN")} == {
+        "404"
+    }
 
 
 # --- tags and parameters ---

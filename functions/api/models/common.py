@@ -13,6 +13,11 @@ from shared.times import parse_rfc3339, to_rfc3339
 
 Item = TypeVar("Item")
 
+FIRST_YEAR, LAST_YEAR = 2000, 9998
+"""Times outside these years are refused: nothing here is that old or that far, and a period added to such a time would
+leave the calendar.
+"""
+
 
 class Request(BaseModel):
     """A request's body. A field that is not known is an error: it may be a misspelt one."""
@@ -67,6 +72,8 @@ def _point_in_time(value: object) -> datetime:
         at = parse_rfc3339(value)
     except ValueError:
         raise ValueError("Input should be an RFC 3339 time with its offset, such as 2026-11-22T08:00:00Z") from None
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        raise ValueError(f"Input should be a time of the years {FIRST_YEAR} to {LAST_YEAR}")
     # Milliseconds are what is kept; with more, a retry would not be recognised as the same.
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
 

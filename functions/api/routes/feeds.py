@@ -77,14 +77,14 @@ def delete_feed(feed_id: Identifier) -> Response[str]:
 @router.post(
     "/feeds/<feed_id>/uploads",
     summary="A place to send a file to",
-    responses=documented(HTTPStatus.CREATED, UploadView, "A presigned upload, good for one hour."),
+    responses=documented(HTTPStatus.CREATED, UploadView, "A presigned upload, good for one file within one hour."),
 )
 def create_upload(feed_id: Identifier, wanted: Annotated[UploadRequest, Body()]) -> Response[str]:
     workspace_id = workspace_of(router.current_event.raw_event, Scope.WRITE)
     room = services()
     known_feed(workspace_id, feed_id)
     limit = room.settings.max_feed_bytes
-    if wanted.content_length is not None and wanted.content_length > limit:
+    if wanted.content_length > limit:
         raise Refusal(too_large(f"The file has {wanted.content_length:,} bytes; a feed may have {limit:,}."))
     now = room.clock()
     upload_id = new_upload_id(now)

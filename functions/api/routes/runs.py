@@ -46,12 +46,10 @@ def start(
     event = router.current_event.raw_event
     workspace_id = workspace_of(event, Scope.WRITE)
     room = services()
-    feed = known_feed(workspace_id, feed_id)
     wish = StartRun(
         workspace_id=workspace_id,
         feed_id=feed_id,
         upload_id=wanted.upload_id,
-        definition=feed.definition,
         dry_run=wanted.dry_run,
         channel=principal_of(event).channel,
         request_id=request_id(event),
@@ -66,9 +64,12 @@ def start(
 
 
 def _start(room: Services, wish: StartRun, now: datetime) -> StartOutcome:
+    """Starts what was not started before. A retry never comes here: its feed and its upload may be gone by then."""
+    feed = known_feed(wish.workspace_id, wish.feed_id)
     _check_upload(room, wish.workspace_id, wish.feed_id, wish.upload_id)
     return start_run(
         wish,
+        feed.definition,
         ledger=room.ledger,
         runs=room.runs,
         artifacts=room.artifacts,
@@ -138,7 +139,8 @@ def cancel(run_id: Identifier) -> Response[str]:
 @router.post(
     "/runs/<run_id>/resume",
     summary="Let a paused run go on",
-    description="From exactly where it stopped. Free; its records cost what they cost.",
+    description="From exactly where it stopped; also a run that has shown no sign of work for ten minutes. Free; its "
+    "records cost what they cost.",
     responses=documented(HTTPStatus.ACCEPTED, RunView, "The run, running again."),
 )
 def resume(run_id: Identifier) -> Response[str]:
@@ -149,7 +151,7 @@ def resume(run_id: Identifier) -> Response[str]:
         case Run():
             return answer(RunView.of(outcome), HTTPStatus.ACCEPTED)
         case NotPossible(run):
-            raise Refusal(conflict("run-is-not-paused", f"The run is {run.state.value}: only a paused run is resumed."))
+            raise Refusal(conflict("run-is-not-paused", _not_resumed(run)))
         case OutOfCredits():
             raise Refusal(out_of_credits(outcome))
         case _:
@@ -168,6 +170,12 @@ def list_rejections(run_id: Identifier, limit: Limit = DEFAULT_LIMIT, cursor: Cu
     with store_cursor(cursor) as after:
         found = room.artifacts.rejections(run, limit, after)
     return answer(page([RejectionView.of(rejection) for rejection in found.rejections], found.cursor))
+
+
+def _not_resumed(run: Run) -> str:
+    if run.state.is_over:
+        return f"The run is {run.state.value}: it cannot go on."
+    return f"The run is {run.state.value}, and was seen at work a moment ago: there is nothing to resume."
 
 
 def _known_run(room: Services, workspace_id: str, run_id: str) -> Run:

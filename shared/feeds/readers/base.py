@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
+
+Beat = Callable[[], None]
+"""What a reader calls for each block of its file, rows or not; what it raises ends the reading."""
+
+
+def silent() -> None:
+    """For readers that nobody watches."""
 
 
 class Row(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any, Self
 from shared.feeds.errors import FeedUnreadable, shortened
 from shared.feeds.formats import FileType, FormatDefinition
 from shared.feeds.limits import Limits
-from shared.feeds.readers.base import BadRow, Row
+from shared.feeds.readers.base import BadRow, Beat, Row, silent
 from shared.feeds.readers.columns import name_columns
 from shared.feeds.readers.text import LineTooLong, NotThisEncoding, choose_encoding, lines
 
@@ -29,7 +29,9 @@ _SENTINEL = "\x00end of file\x00"
 class DelimitedReader:
     """Reads delimited text. The header is read when the reader is made."""
 
-    def __init__(self, source: Path, kind: FileType, layout: FormatDefinition, limits: Limits) -> None:
+    def __init__(
+        self, source: Path, kind: FileType, layout: FormatDefinition, limits: Limits, beat: Beat = silent
+    ) -> None:
         self._layout = layout
         self._limits = limits
         self._file = source.open("rb")
@@ -39,7 +41,7 @@ class DelimitedReader:
         self._names: tuple[str, ...] = ()
         try:
             encoding = choose_encoding(self._file, layout.encoding)
-            self._lines = lines(self._file, encoding, limits.max_row_characters)
+            self._lines = lines(self._file, encoding, limits.max_row_characters, beat)
             self._delimiter = self._choose_delimiter(kind)
             self._cells = self._read_cells()
             self._first = self._first_cells()

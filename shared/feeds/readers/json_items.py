@@ -5,32 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import ijson
 
-from shared.feeds.errors import FeedUnreadable, RowRejected, shortened
+from shared.feeds.errors import FeedUnreadable, RowRejected, abridged, shortened
+from shared.feeds.exact_numbers import MAX_DIGITS
 from shared.feeds.formats import FormatDefinition
 from shared.feeds.json_values import tidy_item
 from shared.feeds.limits import Limits
-from shared.feeds.readers.base import BadRow, Row
+from shared.feeds.readers.base import BadRow, Beat, Row, silent
+from shared.feeds.readers.half_characters import MarkingHalves, refuse_marked
 from shared.feeds.readers.text import NotThisEncoding, open_utf8
 
 _BLOCK = 64 * 1024
+_LARGE_NUMBER = 200
+"""Bytes in memory. Numbers that could be kept take less; others are read before they are refused."""
 _TOP = "the top of the document"
 
 
 class _Watched:
     """A file whose reading stops when the parser swallows a lot without finding anything: one endless text."""
 
-    def __init__(self, file: BinaryIO, reader: JsonReader, limit: int) -> None:
+    def __init__(self, file: MarkingHalves, reader: JsonReader, limit: int, beat: Beat) -> None:
         self._file = file
+        self._beat = beat
         self._reader = reader
         self._limit = limit
         self._events = -1
         self._silent = 0
 
     def read(self, size: int) -> bytes:
+        self._beat()
         if self._events == self._reader.events:
             self._silent += size
             if self._silent > self._limit:
@@ -72,6 +78,8 @@ class _Builder:
         else:
             if event == "string":
                 self.characters += len(value)
+            elif event == "number" and (size := value.__sizeof__()) > _LARGE_NUMBER:
+                self.characters += size
             self._put(value)
 
     def _put(self, value: Any) -> None:
@@ -87,7 +95,7 @@ class JsonReader:
 
     columns = None
 
-    def __init__(self, source: Path, layout: FormatDefinition, limits: Limits) -> None:
+    def __init__(self, source: Path, layout: FormatDefinition, limits: Limits, beat: Beat = silent) -> None:
         self._limits = limits
         items = layout.items or ""
         self._paths = tuple(
@@ -95,7 +103,9 @@ class JsonReader:
         )
         self.events = 0
         self.row = 1
-        self._utf8, self._file = open_utf8(source, layout.encoding)
+        self._beat = beat
+        utf8, self._file = open_utf8(source, layout.encoding)
+        self._utf8 = MarkingHalves(utf8)
         self._found = False
         self._other_arrays: list[str] = []
         self._top = ""
@@ -110,7 +120,7 @@ class JsonReader:
 
     def rows(self) -> Iterator[Row | BadRow]:
         """The items. A broken or cut document ends in FeedUnreadable."""
-        watched = _Watched(self._utf8, self, self._limits.max_row_characters)
+        watched = _Watched(self._utf8, self, self._limits.max_row_characters, self._beat)
         events = ijson.basic_parse(watched, buf_size=_BLOCK, use_float=False)
         try:
             yield from self._walk(events)
@@ -120,8 +130,12 @@ class JsonReader:
             raise problem.as_unreadable(self.row, None) from problem
         except UnicodeDecodeError as problem:
             raise self._broken("invalid bytes in UTF8 string") from problem
-        except ValueError as problem:  # Python refuses whole numbers of more than 4,300 digits
-            raise self._broken(str(problem)) from problem
+        except ArithmeticError as problem:  # of Decimal
+            raise self._number_beyond(f"item {self.row}", "a number whose exponent is beyond all range") from problem
+        except ValueError as problem:
+            # Python refuses to read such a number, and the parser drops what it had found before it in its block.
+            place = f"item {self.row} or one soon after it"
+            raise self._number_beyond(place, "a whole number of more than 4,300 digits") from problem
         if not self._found:
             raise self._not_found()
 
@@ -166,7 +180,9 @@ class JsonReader:
         if not isinstance(item, dict):
             return BadRow(self.row, f"expected an object, found {shortened(str(item))}")
         try:
-            return Row(self.row, tidy_item(item, self._limits.max_depth), characters + 8 * (self.events - size_before))
+            if self._utf8.found:
+                refuse_marked(item)
+            return Row(self.row, tidy_item(item, self._limits), characters + 8 * (self.events - size_before))
         except RowRejected as problem:
             return BadRow(self.row, problem.reason, problem.column)
 
@@ -187,6 +203,10 @@ class JsonReader:
         if builder.too_deep:
             raise RowRejected(f"the item is nested more than {limits.max_depth} deep")
         return builder.open[0][0], builder.characters
+
+    def _number_beyond(self, place: str, number: str) -> FeedUnreadable:
+        hint = f"at most {MAX_DIGITS} digits can be kept. JSON Lines ('jsonl') are read on after such a number"
+        return FeedUnreadable("malformed", f"{place} holds {number}; {hint}", self.row)
 
     def _too_large(self) -> FeedUnreadable:
         limits = self._limits
@@ -211,7 +231,7 @@ class JsonReader:
 
     def _not_found(self) -> FeedUnreadable:
         wanted = " or ".join(".".join(path) or _TOP for path in self._paths)
-        others = ", ".join(dict.fromkeys(self._other_arrays))
+        others = abridged(", ".join(dict.fromkeys(map(abridged, self._other_arrays))), 500)
         found = (
             f"arrays are at: {others}" if others else f"the document is {self._top or 'a single value'} without arrays"
         )

@@ -11,7 +11,7 @@ from shared.feeds.errors import FeedUnreadable, RowRejected, shortened
 from shared.feeds.formats import FormatDefinition
 from shared.feeds.json_values import parse_json, tidy_item
 from shared.feeds.limits import Limits
-from shared.feeds.readers.base import BadRow, Row
+from shared.feeds.readers.base import BadRow, Beat, Row, silent
 from shared.feeds.readers.text import LineTooLong, NotThisEncoding, choose_encoding, lines
 
 _TRIES = 20
@@ -23,10 +23,11 @@ class JsonLinesReader:
 
     columns = None
 
-    def __init__(self, source: Path, layout: FormatDefinition, limits: Limits) -> None:
+    def __init__(self, source: Path, layout: FormatDefinition, limits: Limits, beat: Beat = silent) -> None:
         self._limits = limits
         self._file = source.open("rb")
-        self._lines = lines(self._file, choose_encoding(self._file, layout.encoding), limits.max_row_characters)
+        encoding = choose_encoding(self._file, layout.encoding)
+        self._lines = lines(self._file, encoding, limits.max_row_characters, beat)
 
     def __enter__(self) -> Self:
         return self
@@ -70,7 +71,7 @@ class JsonLinesReader:
             item = parse_json(line)
             if not isinstance(item, dict):
                 return BadRow(number, f"expected an object, found {shortened(line.strip())}")
-            return Row(number, tidy_item(item, self._limits.max_depth), len(line))
+            return Row(number, tidy_item(item, self._limits), len(line))
         except RowRejected as problem:
             return BadRow(number, problem.reason, problem.column)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from shared.feeds.errors import FeedUnreadable
+from shared.feeds.readers.base import Beat, silent
 from shared.feeds.readers.sniffing import byte_order_mark
 
 BLOCK_BYTES = 256 * 1024
@@ -48,12 +49,14 @@ def choose_encoding(file: BinaryIO, stated: str | None) -> str:
     return codecs.lookup(encoding).name
 
 
-def decoded_blocks(file: BinaryIO, encoding: str) -> Iterator[str]:
-    """The file's text in blocks. Raises NotThisEncoding, after all text before the bad byte has been given."""
+def decoded_blocks(file: BinaryIO, encoding: str, beat: Beat = silent) -> Iterator[str]:
+    """The file's text in blocks, with a beat before each. Raises NotThisEncoding, after all text before the bad byte
+    has been given."""
     decoder = codecs.getincrementaldecoder(encoding)()
     consumed = file.tell()
     ended = False
     while not ended:
+        beat()
         block = file.read(BLOCK_BYTES)
         ended = not block
         try:
@@ -71,14 +74,14 @@ def decoded_blocks(file: BinaryIO, encoding: str) -> Iterator[str]:
             yield text
 
 
-def lines(file: BinaryIO, encoding: str, max_characters: int) -> Iterator[str]:
+def lines(file: BinaryIO, encoding: str, max_characters: int, beat: Beat = silent) -> Iterator[str]:
     r"""The lines, each with its own end ("\n", "\r\n" or "\r") kept: a quoted cell keeps the ends that it has.
 
     Raises NotThisEncoding and LineTooLong.
     """
     rest = ""
     try:
-        for block in decoded_blocks(file, encoding):
+        for block in decoded_blocks(file, encoding, beat):
             text = rest + block
             # A "\r" at the end of a block may be half of "\r\n".
             end = text.rfind("\n") + 1 or text.rfind("\r", 0, len(text) - 1) + 1

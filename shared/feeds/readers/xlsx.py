@@ -1,16 +1,18 @@
-"""Excel workbooks: one sheet, row by row. What the zip says that it holds is checked before anything is unpacked."""
+"""Excel workbooks: one sheet, row by row. What openpyxl reads of them is looked through first (workbooks.py)."""
 
 from __future__ import annotations
 
 import datetime as dt
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 
@@ -18,44 +20,49 @@ from shared.feeds.errors import FeedUnreadable, shortened
 from shared.feeds.exact_numbers import NotANumberHere, as_text, checked
 from shared.feeds.formats import FormatDefinition
 from shared.feeds.limits import Limits
-from shared.feeds.readers.base import BadRow, Row
+from shared.feeds.readers.base import BadRow, Beat, Row, silent
 from shared.feeds.readers.columns import name_columns
+from shared.feeds.readers.workbooks import GuardedArchive, open_workbook
 
 _LARGEST_WHOLE = 1e15
 """Floats up to here hold every whole number; Excel keeps 15 digits."""
 _MAX_ROWS = 1_048_576
 """Of a sheet in Excel. A row number beyond it is made up."""
 
+_BEAT_EVERY = 5_000
+
+_CUT = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
 # What openpyxl raises for a workbook that is not made as the format says, beside the zip's own errors.
 _BROKEN = (
-    zipfile.BadZipFile,
+    *_CUT,
     InvalidFileException,
     SyntaxError,  # the parsers of XML raise kinds of it
-    KeyError,
+    LookupError,
     ValueError,
     TypeError,
     AttributeError,
-    IndexError,
-    EOFError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,  # of zipfile: the archive is encrypted, or packed in a way that it does not know
+    OSError,  # openpyxl's, for an archive without a workbook
+    struct.error,
 )
 
 
 class XlsxReader:
     """Reads one sheet. Numbers stay numbers, dates become ISO 8601 text. Row numbers are the sheet's."""
 
-    def __init__(self, source: Path, layout: FormatDefinition, limits: Limits) -> None:
+    def __init__(self, source: Path, layout: FormatDefinition, limits: Limits, beat: Beat = silent) -> None:
         self._layout = layout
         self._limits = limits
         self._number = 0
-        _check_archive(source, limits)
-        # Opened here: openpyxl refuses a path without a known ending.
-        self._file = source.open("rb")
+        self._beat = beat
         try:
-            self._book = openpyxl.load_workbook(self._file, read_only=True, data_only=True, keep_links=False)
+            self._archive = GuardedArchive(source, limits, beat)
         except _BROKEN as problem:
-            self._file.close()
-            raise _broken(problem) from problem
+            raise _broken(problem, None) from problem
         try:
+            self._book = self._open_book()
             self._cells = self._read_cells(self._choose_sheet())
             self._first = next(self._cells, None)
             header = [_as_name(cell) for cell in self._first or ()]
@@ -73,8 +80,15 @@ class XlsxReader:
         self._close()
 
     def _close(self) -> None:
-        self._book.close()
-        self._file.close()
+        self._archive.close()
+
+    def _open_book(self) -> Any:
+        if "xl/workbook.xml" not in self._archive.namelist():
+            raise FeedUnreadable("wrong_format", "the file is a zip archive and no Excel workbook (XLSX); unpack it")
+        try:
+            return open_workbook(self._archive)
+        except _BROKEN as problem:
+            raise _broken(problem, None) from problem
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -127,10 +141,13 @@ class XlsxReader:
                 if number > _MAX_ROWS:
                     raise FeedUnreadable("malformed", f"the sheet numbers its rows beyond {_MAX_ROWS:,}", number)
                 self._number = number
+                # Rows that are left out in the sheet come from nowhere, and none of the file is read.
+                if number % _BEAT_EVERY == 0:
+                    self._beat()
                 if any(cell is not None and cell != "" for cell in cells):
                     yield cells
         except _BROKEN as problem:
-            raise _broken(problem) from problem
+            raise _broken(problem, self._number + 1) from problem
 
 
 def _value(cell: Any, *, trim: bool) -> Any:
@@ -159,47 +176,11 @@ def _without_blank_end(header: list[str]) -> list[str]:
     return header
 
 
-def _broken(problem: BaseException) -> FeedUnreadable:
-    return FeedUnreadable("malformed", f"the workbook is damaged or cut ({problem}); save it again, or as CSV")
-
-
-def _check_archive(source: Path, limits: Limits) -> None:
-    """Refuses what unpacks to more than a workbook of products needs, and documents that declare entities."""
-    try:
-        with zipfile.ZipFile(source) as archive:
-            entries = archive.infolist()
-            if "xl/workbook.xml" not in archive.namelist():
-                raise FeedUnreadable(
-                    "wrong_format", "the file is a zip archive and no Excel workbook (XLSX); unpack it"
-                )
-            for entry in entries:
-                _check_entry(entry, limits)
-            for entry in entries:
-                if entry.filename.endswith((".xml", ".rels")):
-                    with archive.open(entry) as file:
-                        head = file.read(65536).replace(b"\x00", b"")
-                    if b"<!DOCTYPE" in head or b"<!ENTITY" in head:
-                        detail = f"{entry.filename} in the workbook has a document type, which no workbook needs"
-                        raise FeedUnreadable("xml_entities", detail)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zipfile.zlib.error) as problem:  # type: ignore[attr-defined]
-        raise FeedUnreadable(
-            "truncated", f"the workbook's zip archive is damaged or cut ({problem}); send the whole file"
-        ) from problem
-
-
-def _check_entry(entry: zipfile.ZipInfo, limits: Limits) -> None:
-    name = entry.filename
-    if name.startswith("xl/worksheets/"):
-        bound = limits.max_xlsx_sheet_bytes
-    elif name == "xl/sharedStrings.xml":
-        bound = limits.max_xlsx_strings_bytes
-    elif name.endswith((".xml", ".rels")):
-        bound = limits.max_xlsx_part_bytes
-    else:
-        return  # pictures and the like are never unpacked
-    suspicious = entry.file_size > 8 * 1024 * 1024 and entry.file_size > limits.max_xlsx_ratio * max(
-        entry.compress_size, 1
-    )
-    if entry.file_size > bound or suspicious:
-        sizes = f"{name} unpacks from {entry.compress_size:,} to {entry.file_size:,} bytes (at most {bound:,} are read)"
-        raise FeedUnreadable("zip_bomb", f"{sizes}; save the sheet as CSV")
+def _broken(problem: Exception, row: int | None) -> FeedUnreadable:
+    """In words of our own: openpyxl's speak of its code and of files on this machine."""
+    place = f" at row {row}" if row else ""
+    if isinstance(problem, _CUT):
+        detail = f"the workbook's zip archive is damaged or cut{place}; send the whole file"
+        return FeedUnreadable("truncated", detail, row)
+    detail = f"the workbook is damaged{place}: it is not made as Excel makes them; save it again, or as CSV"
+    return FeedUnreadable("malformed", detail, row)

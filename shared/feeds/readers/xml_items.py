@@ -15,10 +15,11 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 from xml.parsers import expat
 
-from shared.feeds.errors import FeedUnreadable
+from shared.feeds.errors import FeedUnreadable, abridged, shortened
 from shared.feeds.formats import ENCODINGS, FormatDefinition
+from shared.feeds.json_values import name_too_long
 from shared.feeds.limits import Limits
-from shared.feeds.readers.base import BadRow, Row
+from shared.feeds.readers.base import BadRow, Beat, Row, silent
 from shared.feeds.readers.sniffing import byte_order_mark
 from shared.feeds.readers.text import AsUtf8, NotThisEncoding
 
@@ -50,9 +51,10 @@ class XmlReader:
 
     columns = None
 
-    def __init__(self, source: Path, layout: FormatDefinition, limits: Limits) -> None:
+    def __init__(self, source: Path, layout: FormatDefinition, limits: Limits, beat: Beat = silent) -> None:
         items = layout.items or ()
         self._limits = limits
+        self._beat = beat
         self._trim = layout.trim
         self._wanted = [path.strip("/").split("/") for path in ([items] if isinstance(items, str) else items)]
         self._parents = [path[:-1] for path in self._wanted if len(path) > 1]
@@ -66,7 +68,8 @@ class XmlReader:
         self._found = False
         self._characters = 0
         self._values = 0
-        self._too_deep = False
+        self._wrong: str | None = None
+        self._long_names = 0
         self._events = 0
         encoding = _stated_encoding(source, layout.encoding)
         self._parser = self._make_parser(encoding and "utf-8")
@@ -83,8 +86,9 @@ class XmlReader:
 
     def rows(self) -> Iterator[Row | BadRow]:
         """The items. A broken or cut document ends in FeedUnreadable."""
-        silent, events = 0, 0
+        unheard, events = 0, 0
         while True:
+            self._beat()
             block = self._next_block()
             try:
                 self._parser.Parse(block, not block)
@@ -95,10 +99,13 @@ class XmlReader:
             self._ready.clear()
             if not block:
                 break
-            silent = silent + len(block) if events == self._events else 0
+            unheard = unheard + len(block) if events == self._events else 0
             events = self._events
-            if silent > self._limits.max_row_characters:
+            if unheard > self._limits.max_row_characters:
                 raise self._too_large()
+            if len(self._parser.intern) > self._limits.max_xml_names:
+                detail = f"the document has more than {self._limits.max_xml_names:,} different names of elements"
+                raise FeedUnreadable("too_many_columns", f"{detail} and attributes", self._row)
         # A list that is there and empty is no mistake.
         if not (self._found or self._parent_found or self._elements == 1):
             raise self._not_found()
@@ -113,6 +120,8 @@ class XmlReader:
         parser = expat.ParserCreate(encoding)
         parser.buffer_text = True
         parser.buffer_size = 65536
+        # What the document type would add to elements without having been written there is not the feed's.
+        parser.specified_attributes = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text
@@ -136,7 +145,9 @@ class XmlReader:
         # A parameter entity with a text of its own only shortens the document type (BMEcat's user-defined fields).
         if is_parameter and value is not None:
             return
-        kind = f"the external entity {name!r} ({system_id})" if system_id else f"the entity {name!r}"
+        kind = f"the entity {shortened(name)}"
+        if system_id:
+            kind = f"the external entity {shortened(name)} ({abridged(system_id)})"
         detail = f"line {self._parser.CurrentLineNumber} declares {kind}; entities are not read"
         raise FeedUnreadable("xml_entities", f"{detail}: send the document with its texts in place")
 
@@ -151,8 +162,9 @@ class XmlReader:
     def _skipped_entity(self, name: str, is_parameter: int) -> None:
         if not is_parameter:
             line = self._parser.CurrentLineNumber
-            detail = f"item {self._row} (line {line}) uses the entity &{name};, which the document does not declare"
-            raise FeedUnreadable("xml_entities", f"{detail}; write the character itself", self._row)
+            detail = f"item {self._row} (line {line}) uses the entity &{abridged(name)};"
+            hint = "which the document does not declare; write the character itself"
+            raise FeedUnreadable("xml_entities", f"{detail}, {hint}", self._row)
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         self._events += 1
@@ -161,27 +173,55 @@ class XmlReader:
             self._path.append(local)
             self._elements += 1
             if not self._is_item():
-                self._parent_found = self._parent_found or self._path in self._parents
-                if len(self._seen) < _MAX_PATHS_SEEN:
-                    self._seen["/".join(self._path)] = None
-                if len(self._path) > 1000:
-                    raise FeedUnreadable("malformed", "the document is nested more than 1,000 deep", self._row)
+                self._outside(tag, attributes)
                 return
             self._found = True
             self._characters = self._values = 0
-            self._too_deep = False
+            self._wrong = None
         element = _Element(local, tag)
         self._open.append(element)
+        if not local or len(tag) > self._limits.max_column_name:
+            self._bad_name(tag)
         if len(self._open) > self._limits.max_depth:
-            self._too_deep = True
+            self._wrong = f"the item is nested more than {self._limits.max_depth} deep"
         self._values += 1 + len(attributes)
         if self._values > self._limits.max_item_values or len(self._open) > self._limits.max_item_values:
             raise self._too_large()
         if attributes:
             for name, value in attributes.items():
                 if name != "xmlns" and not name.startswith("xmlns:"):
-                    element.children[f"@{name.rpartition(':')[2]}"] = value
-                    self._characters += len(value)
+                    self._add_attribute(element, name, value)
+            if self._characters > self._limits.max_row_characters:
+                raise self._too_large()
+
+    def _outside(self, tag: str, attributes: dict[str, str]) -> None:
+        """An element on the way to the items, or beside it."""
+        self._parent_found = self._parent_found or self._path in self._parents
+        if len(self._seen) < _MAX_PATHS_SEEN:
+            self._seen[abridged("/".join(self._path), 100)] = None
+        if len(self._path) > 1000:
+            raise FeedUnreadable("malformed", "the document is nested more than 1,000 deep", self._row)
+        for name in (tag, *attributes):
+            if len(name) > self._limits.max_column_name:
+                self._bad_name(name)
+
+    def _add_attribute(self, element: _Element, name: str, value: str) -> None:
+        local = name.rpartition(":")[2]
+        if not local or len(name) > self._limits.max_column_name:
+            self._bad_name(name)
+        element.children[f"@{local}"] = value
+        self._characters += len(name) + len(value)
+
+    def _bad_name(self, name: str) -> None:
+        """Has the item rejected; and the document refused when it has many long names, since the parser keeps all."""
+        if name.endswith(":"):
+            self._wrong = f"{shortened(name)} is no name of an element or attribute"
+            return
+        self._wrong = f"an element or attribute has {name_too_long(name, self._limits)}"
+        self._long_names += len(name)
+        if self._long_names > self._limits.max_row_characters:
+            detail = f"the names of elements take more than {self._limits.max_row_characters:,} characters"
+            raise FeedUnreadable("row_too_long", f"{detail}, at item {self._row}", self._row)
 
     def _text(self, text: str) -> None:
         self._events += 1
@@ -234,8 +274,8 @@ class XmlReader:
             children[name] = [before, value]
 
     def _row_of(self, value: Any) -> Row | BadRow:
-        if self._too_deep:
-            return BadRow(self._row, f"the item is nested more than {self._limits.max_depth} deep")
+        if self._wrong is not None:
+            return BadRow(self._row, self._wrong)
         if isinstance(value, str):
             value = {"#text": value} if value else {}
         return Row(self._row, value, self._characters + 8 * self._values)
@@ -287,7 +327,7 @@ class XmlReader:
     def _not_found(self) -> FeedUnreadable:
         wanted = " or ".join("/".join(path) for path in self._wanted)
         hint = "Set format.items to the element that holds one product"
-        detail = f"no element {wanted}; the document has {', '.join(self._seen)}. {hint}"
+        detail = f"no element {wanted}; the document has {abridged(', '.join(self._seen), 500)}. {hint}"
         return FeedUnreadable("item_path_not_found", detail)
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from functions.api.answers import as_json
-from functions.api.models.common import decimal_text, page
+from functions.api.models.common import PointInTime, decimal_text, page
 from functions.api.models.credits import CreditsView
 from functions.api.models.operations import OperationView
 from functions.api.models.records import RecordView
@@ -37,6 +37,30 @@ from shared.runs.model import Counts, Cursor, PauseReason, Run, RunState
 
 NOW = datetime(2026, 11, 22, 8, tzinfo=UTC)
 TOP_UP = {"credits": 10, "unit_price": "0.01", "currency": "EUR", "reference": "inv-1"}
+
+
+# --- times ---
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1999-12-31T23:59:59.999Z",
+        "2000-01-01T00:00:00+00:01",
+        "9999-01-01T00:00:00Z",
+        "9998-12-31T23:59:59-00:01",
+        "0001-01-01T00:00:00+23:59",
+        "9999-12-31T23:59:59-23:59",
+    ],
+)
+def test_times_that_nothing_here_can_be_of_are_refused(text: str) -> None:
+    with pytest.raises(ValidationError, match=r"years 2000 to 9998|RFC 3339"):
+        TypeAdapter(PointInTime).validate_python(text)
+
+
+@pytest.mark.parametrize("text", ["2000-01-01T00:00:00Z", "9998-12-31T23:59:59.999Z"])
+def test_times_of_eight_thousand_years_are_taken(text: str) -> None:
+    assert TypeAdapter(PointInTime).validate_python(text) == datetime.fromisoformat(text)
 
 
 # --- top-ups ---

@@ -67,6 +67,8 @@ def test_numbers_of_a_body_stay_exact() -> None:
         ('{"a": Infinity}', 400, "Infinity"),
         ("[" * 100_000, 400, "nested"),
         ("not json at all", 400, "not JSON"),
+        ('{"a": ' + "9" * 4_301 + "}", 400, "number"),
+        ('{"a": 1e99999999999999999999}', 400, "number"),
         ("[1]", 422, "body: Input should be a JSON object"),
         ('"text"', 422, "object"),
         ("null", 422, "object"),

@@ -12,7 +12,7 @@ from functions.api.uploads import Uploads
 NOW = datetime(2026, 11, 22, 8, tzinfo=UTC)
 
 
-def presigned(content_length: int | None) -> tuple[str, str, dict[str, list[str]], dict[str, str], datetime]:
+def presigned(content_length: int) -> tuple[str, str, dict[str, list[str]], dict[str, str], datetime]:
     uploads = Uploads.connected("data-bucket")
     upload = uploads.presign("ws_1", "main", "up_1", content_length=content_length, now=NOW)
     url = urlsplit(upload.url)
@@ -21,23 +21,22 @@ def presigned(content_length: int | None) -> tuple[str, str, dict[str, list[str]
 
 def test_on_aws_the_bucket_is_part_of_the_regional_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    host, path, query, headers, expires_at = presigned(None)
+    host, path, query, _, expires_at = presigned(1234)
     assert host == "data-bucket.s3.eu-central-1.amazonaws.com"
     assert path == "/uploads/ws_1/main/up_1"
     assert query["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
     assert query["X-Amz-Expires"] == ["3600"]
-    assert query["X-Amz-SignedHeaders"] == ["host"]
-    assert headers == {}
     assert expires_at == NOW + timedelta(hours=1)
 
 
 def test_behind_an_endpoint_of_its_own_the_bucket_is_part_of_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
-    host, path, *_ = presigned(None)
+    host, path, *_ = presigned(1234)
     assert (host, path) == ("127.0.0.1:4566", "/data-bucket/uploads/ws_1/main/up_1")
 
 
-def test_a_size_that_is_given_is_signed() -> None:
-    _, _, query, headers, _ = presigned(1234)
-    assert query["X-Amz-SignedHeaders"] == ["content-length;host"]
-    assert headers == {"Content-Length": "1234"}
+@pytest.mark.parametrize("size", [0, 1234])
+def test_the_size_is_signed_and_that_nothing_may_be_there_before(size: int) -> None:
+    _, _, query, headers, _ = presigned(size)
+    assert query["X-Amz-SignedHeaders"] == ["content-length;host;if-none-match"]
+    assert headers == {"Content-Length": str(size), "If-None-Match": "*"}

@@ -99,10 +99,48 @@ def test_secrets_do_not_show_in_a_repr(stack: StackState, tmp_path: Path) -> Non
     assert "psk_" not in repr(connect(OPTIONS, {}, tmp_path)) + repr(OPTIONS) + repr(connect(Options(), {}, tmp_path))
 
 
-@pytest.mark.parametrize("endpoint", ["api.test", "ftp://api.test", "C:\\api"])
+@pytest.mark.parametrize(
+    "endpoint", ["api.test", "ftp://api.test", "C:\\api", "https://", "http:///v1", "https://[::1"]
+)
 def test_an_endpoint_is_a_url(tmp_path: Path, endpoint: str) -> None:
     with pytest.raises(NotConnected, match="is not a URL"):
         connect(Options(endpoint=endpoint), {}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://api.test",
+        "HTTP://api.test/v1",
+        "http://10.0.0.7:4566",
+        "http://0.0.0.0:4566",
+        "http://localhost.test",
+        "http://notlocalhost",
+        "http://127.0.0.1.test",
+        "http://127.0.0.1@api.test",
+        "http://api.test#@localhost",
+        "http://[::2]:4566",
+    ],
+)
+def test_no_key_goes_over_a_network_in_clear(tmp_path: Path, endpoint: str) -> None:
+    with pytest.raises(NotConnected, match="is not encrypted") as failure:
+        connect(Options(endpoint=endpoint), {}, tmp_path)
+    assert "https://" in str(failure.value.hint)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://127.0.0.1:4566/_aws/execute-api/abc",
+        "http://127.8.9.10",
+        "http://localhost:4566",
+        "http://abc.execute-api.localhost:4566",
+        "http://[::1]:4566",
+        "https://api.test",
+    ],
+)
+def test_this_machine_may_be_asked_without_encryption(tmp_path: Path, endpoint: str) -> None:
+    assert connect(Options(endpoint=endpoint), {}, tmp_path).endpoint == endpoint
 
 
 def test_a_state_file_without_its_process_is_no_stack(tmp_path: Path) -> None:

@@ -8,7 +8,15 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError
 
-from shared.dynamo.transactions import Backoff, Reason, Refused, StoreUnavailable, transact_get, transact_write
+from shared.dynamo.transactions import (
+    Backoff,
+    NotStorable,
+    Reason,
+    Refused,
+    StoreUnavailable,
+    transact_get,
+    transact_write,
+)
 from shared.keys import Key
 
 ITEMS: list[Any] = [{"Put": {}}, {"Update": {}}, {"Put": {}}]
@@ -102,9 +110,6 @@ def test_conflicts_and_throttling_are_tried_again(transient: ClientError) -> Non
 @pytest.mark.parametrize(
     "bug",
     [
-        cancelled("ValidationError", NO, NO),
-        cancelled(NO, "ItemCollectionSizeLimitExceeded", FAILED),
-        error("ValidationException"),
         error("AccessDeniedException"),
         error("IdempotentParameterMismatchException"),
     ],
@@ -115,6 +120,23 @@ def test_bugs_and_outages_are_raised_as_they_are(bug: ClientError) -> None:
     with pytest.raises(ClientError) as raised:
         write(client)
     assert raised.value is bug
+    assert client.calls == 1
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        cancelled("ValidationError", NO, NO),
+        cancelled(NO, "ItemCollectionSizeLimitExceeded", FAILED),
+        error("ValidationException"),
+    ],
+    ids=lambda each: str(each.response.get("CancellationReasons", each.response["Error"]["Code"])),
+)
+def test_what_can_never_be_stored_is_told_apart(refused: ClientError) -> None:
+    client = Refusing(refused)
+    with pytest.raises(NotStorable) as raised:
+        write(client)
+    assert raised.value.__cause__ is refused
     assert client.calls == 1
 
 

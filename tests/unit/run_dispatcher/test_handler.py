@@ -64,7 +64,7 @@ def event(project: Path, name: str) -> dict[str, Any]:
 
 
 def expect(sqs: Stubber, queue: str, run_id: str) -> None:
-    body = json.dumps({"workspace_id": WORKSPACE, "run_id": run_id})
+    body = json.dumps({"workspace_id": WORKSPACE, "run_id": run_id, "leg": 0})
     sqs.add_response("send_message", {"MessageId": "1"}, {"QueueUrl": queue, "MessageBody": body})
 
 
@@ -99,11 +99,14 @@ def test_a_run_without_a_doorbell_is_nobodys_business(project: Path, sqs: Stubbe
     sqs.assert_no_pending_responses()
 
 
-def test_what_is_malformed_is_reported_by_its_sequence_number_and_the_rest_goes_on(project: Path, sqs: Stubber) -> None:
+def test_what_is_malformed_is_logged_and_holds_up_nobody(
+    project: Path, sqs: Stubber, caplog: pytest.LogCaptureFixture
+) -> None:
     document = event(project, "malformed")
     expect(sqs, PREPARE, FIRST_RUN)
-    assert call(document) == [record["dynamodb"]["SequenceNumber"] for record in document["Records"][1:]]
+    assert call(document) == []
     sqs.assert_no_pending_responses()
+    assert caplog.text.count("a doorbell that no run of ours has") == len(document["Records"]) - 1
 
 
 def test_a_message_that_cannot_be_sent_is_reported(project: Path, sqs: Stubber) -> None:
