@@ -88,6 +88,10 @@ class NodeSource:
             self._remembered[cell] = found
         return found
 
+    def remembered(self) -> list[str]:
+        """The cells that are remembered now, as texts."""
+        return [str(cell) for cell in self._remembered]
+
     def _nodes_of(self, cell: str | tuple[str | None, ...] | None) -> NodesOfCell:
         if cell is None:
             raise RowRejected(

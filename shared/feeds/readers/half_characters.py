@@ -59,7 +59,8 @@ class MarkingHalves:
 
 def _end_of_escapes(data: bytes) -> int:
     """How much of the data can be given: up to an escape that may go on beyond its end."""
-    start = data.find(b"\\", max(0, len(data) - _PAIR_BYTES + 1))
+    # From so far before the end, what is found first may be the second half of a pair: it ends where the pair does.
+    start = data.find(b"\\", max(0, len(data) - 2 * _PAIR_BYTES + 1))
     if start < 0:
         return len(data)
     # The first backslash of several is the one that escapes.

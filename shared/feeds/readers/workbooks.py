@@ -9,8 +9,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any, BinaryIO, NoReturn
 from xml.parsers import expat
 
 from openpyxl.reader.excel import ExcelReader
@@ -44,20 +43,17 @@ _LOCATOR_BYTES, _LARGE_END_BYTES = 20, 56
 
 def open_workbook(archive: GuardedArchive) -> Any:
     """The workbook that the archive holds. Raises what openpyxl raises, and what the archive's reading does."""
-    if archive.fp is None:
-        raise AssertionError("an archive that is open has its file")
-    reader = ExcelReader(archive.fp, read_only=True, data_only=True, keep_links=False)
+    reader = ExcelReader(archive.file, read_only=True, data_only=True, keep_links=False)
     reader.archive = archive
     reader.read()
     return reader.wb
 
 
-def check_directory(source: Path, limits: Limits) -> None:
+def check_directory(file: BinaryIO, limits: Limits) -> None:
     """Refuses an archive that lists so many files that the list itself takes the memory."""
-    with source.open("rb") as file:
-        file.seek(0, io.SEEK_END)
-        file.seek(max(0, file.tell() - _END_BYTES - 0xFFFF))
-        tail = file.read()
+    file.seek(0, io.SEEK_END)
+    file.seek(max(0, file.tell() - _END_BYTES - 0xFFFF))
+    tail = file.read()
     # Where zipfile looks: at the very end, or else for the last one before a comment.
     end = len(tail) - _END_BYTES
     if not (end >= 0 and tail.startswith(_END, end) and tail.endswith(b"\x00\x00")):
@@ -80,12 +76,13 @@ class GuardedArchive(zipfile.ZipFile):
     Reading raises FeedUnreadable: xml_entities, malformed, row_too_long, zip_bomb.
     """
 
-    def __init__(self, source: Path, limits: Limits, beat: Beat) -> None:
-        check_directory(source, limits)
+    def __init__(self, file: BinaryIO, limits: Limits, beat: Beat) -> None:
+        check_directory(file, limits)
+        self.file = file
         self._limits = limits
         self._beat = beat
         self._unpacked = 0
-        super().__init__(source)
+        super().__init__(file)
 
     def open(self, name: str | zipfile.ZipInfo, *_mode: Any, **_options: Any) -> IO[bytes]:
         """A part, as a stream to be read: rows and shared strings one at a time."""

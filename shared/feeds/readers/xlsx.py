@@ -57,10 +57,8 @@ class XlsxReader:
         self._limits = limits
         self._number = 0
         self._beat = beat
-        try:
-            self._archive = GuardedArchive(source, limits, beat)
-        except _BROKEN as problem:
-            raise _broken(problem, None) from problem
+        # Opened here: an archive lets go of its file only after the last part, which openpyxl leaves open.
+        self._file = source.open("rb")
         try:
             self._book = self._open_book()
             self._cells = self._read_cells(self._choose_sheet())
@@ -80,13 +78,15 @@ class XlsxReader:
         self._close()
 
     def _close(self) -> None:
-        self._archive.close()
+        self._file.close()
 
     def _open_book(self) -> Any:
-        if "xl/workbook.xml" not in self._archive.namelist():
-            raise FeedUnreadable("wrong_format", "the file is a zip archive and no Excel workbook (XLSX); unpack it")
         try:
-            return open_workbook(self._archive)
+            archive = GuardedArchive(self._file, self._limits, self._beat)
+            if "xl/workbook.xml" not in archive.namelist():
+                detail = "the file is a zip archive and no Excel workbook (XLSX); unpack it"
+                raise FeedUnreadable("wrong_format", detail)
+            return open_workbook(archive)
         except _BROKEN as problem:
             raise _broken(problem, None) from problem
 

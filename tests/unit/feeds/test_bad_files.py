@@ -65,6 +65,34 @@ def zipped(name: str, content: str) -> bytes:
 
 
 BOOK = workbook([["sku", "name"], ["A1", "x"]])
+SHEET = '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>{}</sheetData>'
+
+
+def sheet(rows: str, before: str = "") -> bytes:
+    """The workbook with other rows in its sheet, as XML."""
+    content = f"{before}{SHEET.format(rows)}</worksheet>"
+    return repacked(BOOK, sheet1=content.encode())
+
+
+def with_strings(count: int) -> bytes:
+    """The workbook with so many shared strings."""
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
+    with zipfile.ZipFile(io.BytesIO(BOOK)) as book:
+        types = book.read("[Content_Types].xml").decode()
+    part = f'<Override PartName="/docProps/app.xml" ContentType="{kind}"/></Types>'
+    strings = f'<sst xmlns="{SHEET.split(chr(34))[1]}">{"<si><t>x</t></si>" * count}</sst>'
+    changes = {"[Content_Types]": types.replace("</Types>", part).encode(), "app": strings.encode()}
+    return repacked(BOOK, **changes)
+
+
+def elsewhere(rows: str) -> bytes:
+    """The workbook with a sheet that calls itself a picture."""
+    with zipfile.ZipFile(io.BytesIO(BOOK)) as book:
+        links = book.read("xl/_rels/workbook.xml.rels").replace(b"worksheets/sheet1.xml", b"media/picture.png")
+    written = io.BytesIO(repacked(BOOK, **{"workbook.xml": links}))
+    with zipfile.ZipFile(written, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/media/picture.png", f"{SHEET.format(rows)}</worksheet>")
+    return written.getvalue()
 
 
 class Case(NamedTuple):
@@ -166,6 +194,18 @@ CASES = {
     "no key column": Case(
         "SKU,name\n", table(), "missing_column", "Did you mean 'SKU'? The file has: SKU, name", 1, "sku"
     ),
+    "no key column among long names": Case(
+        ",".join(f"{n}" * 300 for n in range(100, 140)), table(), "missing_column", "no column 'sku'", 1, "sku"
+    ),
+    "records beyond the bound": Case(
+        "sku,name\n" + "A,x\n" * 10 + "B,y\n",
+        table(),
+        "too_much_data",
+        "30 bytes",
+        None,
+        None,
+        Limits(max_prepared_bytes=30),
+    ),
     "no key column of a preset": Case("Title,Vendor\n", SHOPIFY, "missing_column", "no column 'Handle'", 1, "Handle"),
     "no attribute's column": Case(
         "sku,nmae\n",
@@ -191,6 +231,18 @@ CASES = {
         '[{"id": 1, "a": [' + "1," * 100 + "1]}]", JSON, "row_too_long", "item 1", 1, None, SMALL
     ),
     "a json text without end": Case('[{"id": "' + "x" * 200_000, JSON, "row_too_long", "item 1", 1, None, SMALL),
+    "a json number of many digits": Case(
+        '[{"id": 1}, {"id": 2, "n": ' + "1" * 5_000 + "}]", JSON, "malformed", "more than 4,300 digits", 1
+    ),
+    "a json exponent beyond all range": Case(
+        '[{"id": 1}, {"id": 2, "n": 1e99999999999999999999}]', JSON, "malformed", "item 2 holds a number whose", 2
+    ),
+    "a json item of long numbers": Case(
+        '[{"id": 1, "n": [' + ",".join(["1." + "1" * 4_000] * 9) + "]}]", JSON, "row_too_long", "item 1", 1, None, SMALL
+    ),
+    "json arrays of long names": Case(
+        "{" + ",".join(f'"{chr(n) * 5_000}": []' for n in range(65, 91)) + "}", JSON, "item_path_not_found", "AAAA…"
+    ),
     "too many names": Case(
         "[" + ",".join(f'{{"id": {n}, "n{n}": 1}}' for n in range(9)) + "]",
         JSON,
@@ -231,6 +283,33 @@ CASES = {
     "an xml text without end": Case(
         "<p><product><id>" + "x" * 5_000 + "</id></product></p>", XML, "row_too_long", "item 1", 1, None, SMALL
     ),
+    "an xml attribute without end": Case(
+        f'<p><product a="{"x" * 5_000}"><id>1</id></product></p>', XML, "row_too_long", "item 1", 1, None, SMALL
+    ),
+    "an xml name without end": Case(
+        f"<p><product><id>1</id><{'n' * 5_000}/></product></p>",
+        XML,
+        "row_too_long",
+        "names of elements",
+        1,
+        None,
+        SMALL,
+    ),
+    "too many xml names": Case(
+        "<p><product>" + "".join(f"<n{n}/>" for n in range(30)) + "</product></p>",
+        XML,
+        "too_many_columns",
+        "more than 20 different names",
+        2,
+        None,
+        Limits(max_xml_names=20),
+    ),
+    "xml of long names without items": Case(
+        "".join(f"<{chr(n) * 500}>" for n in range(65, 91)) + "".join(f"</{chr(n) * 500}>" for n in range(90, 64, -1)),
+        XML,
+        "item_path_not_found",
+        "AAAA…",
+    ),
     "xml nested without end": Case("<p>" * 5_000, XML, "malformed", "1,000 deep", 1),
     # XLSX
     "xlsx cut": Case(BOOK[: len(BOOK) // 2], XLSX, "truncated", "zip"),
@@ -249,7 +328,51 @@ CASES = {
     "xlsx with entities": Case(
         repacked(BOOK, sheet1=b'<!DOCTYPE x [<!ENTITY y "z">]><worksheet/>'), XLSX, "xml_entities", "sheet1.xml"
     ),
+    "xlsx with entities far on": Case(
+        sheet("", f'<!-- {"x" * 100_000} --><!DOCTYPE x [<!ENTITY y "z">]>'), XLSX, "xml_entities", "sheet1.xml"
+    ),
     "xlsx broken": Case(repacked(BOOK, workbook=b"<workbook"), XLSX, "malformed", "damaged"),
+    "xlsx broken sheet": Case(sheet("<row></cell></row>"), XLSX, "malformed", "not well-formed XML in line 1", 1),
+    "xlsx of odd cells": Case(
+        sheet('<row r="7"><c r="ZZZZZZ7"><v>1</v></c></row>'), XLSX, "malformed", "the workbook is damaged at row 1", 1
+    ),
+    "xlsx with no number": Case(sheet("<row><c><v>x</v></c></row>"), XLSX, "malformed", "not made as Excel", 1),
+    "xlsx with a row of endless cells": Case(
+        sheet('<row r="3">' + "<c/>" * 20_000 + "</row>"), XLSX, "malformed", "row 3 of xl/worksheets/sheet1.xml", 3
+    ),
+    "xlsx with a row of endless elements": Case(
+        sheet("<row>" + "<x/>" * 60 + "</row>"), XLSX, "malformed", "more than 50 elements", 1, None, SMALL
+    ),
+    "xlsx with a text without end": Case(
+        sheet(f'<row><c t="inlineStr"><is><t>{"x" * 2_000}</t></is></c></row>'),
+        XLSX,
+        "row_too_long",
+        "more than 1,000 characters",
+        1,
+        None,
+        SMALL,
+    ),
+    "xlsx nested without end": Case(sheet("<row>" + "<x>" * 200), XLSX, "malformed", "more than 100 deep", 1),
+    "xlsx with a tag without end": Case(
+        sheet(f'<row><c r="{"".join(map(chr, range(97, 123))) * 120_000}"/></row>'),
+        XLSX,
+        "malformed",
+        "a tag or comment",
+        1,
+    ),
+    "xlsx whose sheet has another name": Case(
+        elsewhere("<row>" + "<c/>" * 20_000 + "</row>"), XLSX, "malformed", "xl/media/picture.png", 1
+    ),
+    "xlsx of too many texts": Case(
+        with_strings(20), XLSX, "zip_bomb", "more than 10 different texts", None, None, Limits(max_xlsx_strings=10)
+    ),
+    "xlsx of too many files": Case(
+        BOOK, XLSX, "zip_bomb", "lists too many files", None, None, Limits(max_xlsx_directory_bytes=100)
+    ),
+    "xlsx that unpacks to too much": Case(
+        BOOK, XLSX, "zip_bomb", "unpacks to more than 3,000 bytes", None, None, Limits(max_xlsx_unpacked_bytes=3_000)
+    ),
+    "xlsx with a damaged part": Case(BOOK.replace(BOOK[300:310], b"0123456789"), XLSX, "truncated", "damaged or cut"),
     "xlsx duplicate headers": Case(workbook([["sku", "a", "a"]]), XLSX, "duplicate_header", "columns 2 and 3", 1, "a"),
 }
 
@@ -266,4 +389,6 @@ def test_a_file_that_cannot_be_read_says_why_and_leaves_nothing(case: Case, tmp_
     assert (error.code, error.row, error.column) == (case.code, case.row, case.column), error.detail
     assert case.detail in error.detail
     assert len(error.detail) < 800
+    assert "\n" not in error.detail
+    assert str(tmp_path) not in error.detail
     assert list(workdir.iterdir()) == []

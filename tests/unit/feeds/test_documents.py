@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+import re
 from decimal import Decimal
 from typing import Any
 from xml.sax.saxutils import escape
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.feeds.json_values import canonical, tidy_item
+from shared.feeds.readers.half_characters import MarkingHalves
 from tests.support.feeds import Prepared, prepare_content
 
 
@@ -85,6 +87,15 @@ REJECTED_ITEMS = {
     "too large": ('{"id": 1, "deep": {"n": 1e126}}', "'deep' holds a number beyond the range"),
     "a name that is blank": ('{"id": 1, "": 2}', "an attribute has no name"),
     "a name inside that is blank": ('{"id": 1, "a": {" ": 2}}', "'a' holds an attribute without a name"),
+    "a long name": ('{"id": 1, "' + "n" * 1_025 + '": 2}', "an attribute has a name of 1,025 characters"),
+    "a long name inside": (
+        '{"id": 1, "a": [{"' + "n" * 70_000 + '": 2}]}',
+        "'a' holds an attribute with a name of 70,000",
+    ),
+    "half of a pair": ('{"id": 1, "t": "x \\ud83d y"}', "half of a surrogate pair"),
+    "the other half": ('{"id": 1, "t": ["\\udE00"]}', "half of a surrogate pair"),
+    "half of a pair in a name": ('{"id": 1, "\\ud83d": 1, "\\ud83c": 2}', "half of a surrogate pair"),
+    "half of a pair in a key": ('{"id": "\\ud83d"}', "half of a surrogate pair"),
     "too deep": ('{"id": 1, "a": ' + "[" * 30 + "]" * 30 + "}", "nested"),
     "no key": ('{"name": "x"}', "no key: id is blank"),
     "a key that is a list": ('{"id": [1]}', "no key: id holds '[1]'"),
@@ -112,9 +123,11 @@ def test_an_item_that_cannot_be_kept_is_rejected_and_the_others_go_on(kind: str,
         ('{"id": 1', "expected JSON: Expecting ',' delimiter"),
         ('{"id": 1, "n": NaN}', "NaN is not a number that can be kept"),
         ('{"id": 1, "n": -Infinity}', "-Infinity is not a number"),
-        ('{"id": 1, "t": "\\ud83d"}', "half of a surrogate pair"),
+        ('{"id": 1, "n": 1e99999999999999999999}', "a number has an exponent beyond all range"),
+        ('{"id": 1, "t": "\\u0041", "n": ' + "[" * 950 + "]" * 950 + "}", "nested"),
         ('{"id": ' + "1" * 5000 + "}", "expected JSON that can be read"),
-        ("[" * 100_000, "expected JSON that can be read"),
+        ('{"id": ' + "1" * 5000 + "}", "a whole number has more than 4,300 digits"),
+        ("[" * 100_000, "expected JSON that can be read: it is nested too deeply"),
     ],
 )
 def test_a_line_that_is_no_json_is_rejected_by_itself(line: str, reason: str) -> None:
@@ -131,9 +144,58 @@ def test_a_single_bad_line_is_a_rejection_even_if_it_is_the_first() -> None:
     assert list(prepared.of("product")) == ["b"]
 
 
-def test_half_a_surrogate_pair_in_a_document_harms_nothing() -> None:
-    prepared = read('[{"id": 1, "t": "\\ud83d"}, {"id": 2, "t": "\\ud83d\\ude00"}]', "json")
-    assert prepared.of("product")["2"]["t"] == "😀"
+def test_whole_pairs_and_what_looks_like_halves_are_kept() -> None:
+    content = r'[{"id": "h\ud83d"}, {"id": "a", "t": "\ud83d\ude00"}, {"id": "b", "t": "\\ud83d \\\\\ud83d\udE00"}]'
+    prepared = read(content, "json")
+    assert prepared.of("product") == {"a": {"id": "a", "t": "😀"}, "b": {"id": "b", "t": "\\ud83d \\\\😀"}}
+    assert [rejection["row"] for rejection in prepared.rejections] == [1]
+
+
+@given(
+    st.lists(st.sampled_from(["\ud83d", "\ude00", "😀", "\\", "u", "x", '"', "é", "\n"]), max_size=30),
+    st.integers(1, 40),
+)
+def test_halves_are_marked_wherever_a_block_ends(texts: list[str], size: int) -> None:
+    text = "".join(texts)
+    document = json.dumps([text])
+    marking = MarkingHalves(io.BytesIO(document.encode()))
+    found = b"".join(iter(lambda: marking.read(size), b""))
+    # Two halves that stand together are a pair: that is how JSON spells it.
+    [read_by_python] = json.loads(document)
+    halves = re.compile("[\ud800-\udfff]")
+    assert json.loads(found) == [halves.sub("\ufdd0\uffff\ufdd1", read_by_python)]
+    assert marking.found is bool(halves.search(read_by_python))
+
+
+@pytest.mark.parametrize("zero", ["0e999999999", "0e99999999999999999", "-0e126", "0.0e-200", "0." + "0" * 200])
+@pytest.mark.parametrize("kind", ["json", "jsonl", "csv"])
+def test_a_zero_is_a_zero_whatever_its_exponent(kind: str, zero: str) -> None:
+    if kind == "csv":
+        attributes = {"n": {"from": "n", "type": "decimal"}}
+        definition = {"format": {"type": "csv"}, "entities": [{"entity": "p", "key": "id", "attributes": attributes}]}
+        found = prepare_content(f"id,n\n1,{zero}\n", definition).of("p")["1"]["n"]
+    else:
+        found = items(f'[{{"id": 1, "n": {zero}}}]' if kind == "json" else f'{{"id": 1, "n": {zero}}}', kind)["1"]["n"]
+    assert str(found) == "0"
+
+
+@pytest.mark.parametrize("kind", ["integer", "decimal", "json"])
+@pytest.mark.parametrize("number", ["1e99999999999999999999", "1e400", "1" * 5_000])
+def test_a_number_that_cannot_be_kept_rejects_its_row(kind: str, number: str) -> None:
+    entity = {"entity": "product", "key": "id", "attributes": {"n": {"from": "n", "type": kind}}}
+    prepared = prepare_content(f"id,n\n1,{number}\n2,3\n", {"format": {"type": "csv"}, "entities": [entity]})
+    assert list(prepared.of("product")) == ["2"]
+    [rejection] = prepared.rejections
+    assert (rejection["row"], rejection["column"]) == (2, "n")
+    assert "set_int_max" not in rejection["reason"]
+
+
+def test_names_inside_the_json_of_a_cell_are_checked_too() -> None:
+    entity = {"entity": "product", "key": "id", "attributes": {"n": {"from": "n", "type": "json"}}}
+    content = 'id;n\n1;{"": 1}\n2;{"' + "n" * 2_000 + '": 1}\n3;{"m": 1}\n'
+    prepared = prepare_content(content, {"format": {"type": "csv", "quote": None}, "entities": [entity]})
+    assert prepared.of("product") == {"3": {"n": {"m": 1}}}
+    assert len(prepared.rejections) == 2
 
 
 json_values = st.recursive(
@@ -149,7 +211,7 @@ def test_a_document_and_its_lines_are_the_same_items(rows: list[dict[str, Any]])
     rows = [{**row, "id": f"k{number}"} for number, row in enumerate(rows)]
     lines = [json.dumps(row, ensure_ascii=False) for row in rows]
     document = read("[" + ", ".join(lines) + "]", "json")
-    assert document.of("product") == {row["id"]: tidy_item(row, 30) for row in rows}
+    assert document.of("product") == {row["id"]: tidy_item(row) for row in rows}
     if rows:
         assert read("\n".join(lines), "jsonl").records == document.records
 
@@ -256,6 +318,29 @@ def test_an_xml_item_that_is_too_deep_is_rejected_and_one_within_an_item_is_a_va
     prepared = read(content, "xml", items="i")
     assert prepared.of("product") == {"2": {"id": "2", "i": {"id": "3"}}}
     assert [rejection["row"] for rejection in prepared.rejections] == [1]
+
+
+def test_attributes_that_only_the_document_type_gives_are_none_of_the_feeds() -> None:
+    content = '<!DOCTYPE p [<!ATTLIST product kind CDATA "vvv">]><p><product><id>1</id></product></p>'
+    assert items(content, "xml", items="product") == {"1": {"id": "1"}}
+
+
+@pytest.mark.parametrize(
+    ("inner", "reason"),
+    [
+        (f"<{'n' * 2_000}>1</{'n' * 2_000}>", "a name of 2,000 characters"),
+        (f"<a><b {'n' * 70_000}='1'/></a>", "a name of 70,000 characters"),
+        ("<x:>1</x:>", "'x:' is no name"),
+        ("<a x:='1'/>", "'x:' is no name"),
+    ],
+)
+def test_an_xml_name_that_cannot_be_kept_rejects_its_item(inner: str, reason: str) -> None:
+    content = f"<p><product><id>1</id>{inner}</product><product><id>2</id></product></p>"
+    prepared = read(content, "xml", items="product")
+    assert list(prepared.of("product")) == ["2"]
+    [rejection] = prepared.rejections
+    assert rejection["row"] == 1
+    assert reason in rejection["reason"]
 
 
 xml_text = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=20)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import resource
+import signal
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.feeds import DEFAULT_LIMITS, FeedDefinition, prepare
+from shared.feeds import DEFAULT_LIMITS, FeedDefinition, FeedUnreadable, Limits, prepare
+from shared.feeds.entities import PathDefinition
+from shared.feeds.nodes import NodeSource
 from tests.support.feeds import made_feed_definition, make_feed, prepare_content, prepare_file
+from tests.unit.feeds.test_bad_files import sheet
 
 DEFINITION = {"format": {"type": "csv"}, "entities": [{"entity": "product", "key": "sku"}]}
 SPANNING = {
@@ -26,6 +31,7 @@ SPANNING = {
         }
     ],
 }
+REJECTION = '{"row": 2, "column": "sku", "entity": "product", "key": null, "reason": "no key: sku is blank"}\n'
 TINY_BATCHES = replace(DEFAULT_LIMITS, batch_records=3)
 
 cell = st.sampled_from(["", "x", "y", "z"])
@@ -121,7 +127,8 @@ def test_a_large_feed_is_folded_over_many_batches(tmp_path: Path) -> None:
     definition = FeedDefinition.model_validate(made_feed_definition())
     feed = prepare(source, definition, tmp_path, progress=seen.append)
     assert (feed.rows_read, feed.records, feed.duplicates, feed.rejected) == (12_000, 6_041, 6_000, 0)
-    assert seen == [5_000, 10_000, 12_000]
+    assert seen == sorted(seen)
+    assert {5_000, 10_000, 12_000} <= set(seen)
     assert prepare_file(source, made_feed_definition()).of("product")["SKU-00000001"]["image"].startswith("https://")
 
 
@@ -138,6 +145,111 @@ def test_what_progress_raises_ends_the_preparation(tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
         prepare(source, FeedDefinition.model_validate(made_feed_definition()), workdir, progress=cancel)
     assert list(workdir.iterdir()) == []
+
+
+BLANKS = "\n" * 600_000
+SILENT_FILES = {
+    "rejected rows": ("csv", "sku,name\n" + ",x\n" * 11_000),
+    "blank rows": ("csv", "sku\n" + BLANKS),
+    "blank lines": ("jsonl", '{"sku": 1}\n' + BLANKS),
+    "blanks in a document": ("json", "[" + BLANKS + "]"),
+    "a long comment": ("xml", "<p><!--" + BLANKS + "--><product><sku>1</sku></product></p>"),
+    "rows that are left out": ("xlsx", sheet('<row r="1"><c><v>1</v></c></row><row r="40000"><c><v>2</v></c></row>')),
+}
+
+
+@pytest.mark.parametrize(("kind", "content"), SILENT_FILES.values(), ids=SILENT_FILES.keys())
+def test_progress_is_told_where_no_record_comes(kind: str, content: str | bytes, tmp_path: Path) -> None:
+    layout = {"type": kind} | ({"items": "product"} if kind == "xml" else {})
+    key = "1" if kind == "xlsx" else "sku"
+    definition = {"format": layout, "entities": [{"entity": "product", "key": key}]}
+    source = tmp_path / "feed"
+    source.write_bytes(content if isinstance(content, bytes) else content.encode())
+    seen: list[int] = []
+    feed = prepare(source, FeedDefinition.model_validate(definition), tmp_path, progress=seen.append)
+    # One at the end of the rows, one at the end of all.
+    before = seen[:-2]
+    assert len(before) >= 3
+    assert seen[-1] == feed.rows_read
+
+
+@pytest.mark.parametrize("kind", ["json", "xlsx"])
+def test_what_progress_raises_is_not_taken_for_a_broken_file(kind: str, tmp_path: Path) -> None:
+    content = b'[{"1": 1}]' if kind == "json" else sheet('<row r="1"><c><v>1</v></c></row>')
+    (tmp_path / "feed").write_bytes(content)
+    definition = {"format": {"type": kind}, "entities": [{"entity": "product", "key": "1"}]}
+
+    def stop(_rows: int) -> None:
+        message = "enough"
+        raise ValueError(message)
+
+    with pytest.raises(ValueError, match=r"^enough$"):
+        prepare(tmp_path / "feed", FeedDefinition.model_validate(definition), tmp_path, progress=stop)
+
+
+def test_merging_can_be_stopped_and_leaves_nothing(tmp_path: Path) -> None:
+    class Cancelled(Exception):
+        pass
+
+    source = tmp_path / "feed.csv"
+    source.write_text("sku,one\n" + "".join(f"{n % 2_500},{n}\n" for n in range(5_000)), encoding="utf-8")
+    workdir = tmp_path / "work"
+    workdir.mkdir()
+
+    def cancel(_rows: int) -> None:
+        if (workdir / "records.jsonl.unmerged").exists():
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        prepare(source, FeedDefinition.model_validate(DEFINITION), workdir, limits=TINY_BATCHES, progress=cancel)
+    assert list(workdir.iterdir()) == []
+
+
+def test_rejections_beyond_the_bound_are_counted() -> None:
+    content = "sku,one\n" + ",x\n" * 50 + "A,x\n"
+    for limits in (Limits(max_rejections=7), Limits(max_rejections_bytes=1 + 6 * len(REJECTION))):
+        prepared = prepare_content(content, DEFINITION, limits)
+        assert [rejection["row"] for rejection in prepared.rejections] == [2, 3, 4, 5, 6, 7, 8]
+        assert prepared.counts() == {"product": (1, 0, 50)}
+
+
+@pytest.fixture
+def _small_disk() -> Iterator[None]:
+    """No file of this process may grow beyond 200 kB."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.usefixtures("_small_disk")
+def test_a_disk_that_is_full_is_too_much_data(tmp_path: Path) -> None:
+    source = tmp_path / "feed.csv"
+    header = ",".join(f"{'n' * 900}{number}" for number in range(100))
+    source.write_text(f"sku,{header}\n" + "".join(f"{n}{',1' * 100}\n" for n in range(50)), encoding="utf-8")
+    workdir = tmp_path / "work"
+    workdir.mkdir()
+    with pytest.raises(FeedUnreadable) as caught:
+        prepare(source, FeedDefinition.model_validate(DEFINITION), workdir)
+    assert caught.value.code == "too_much_data"
+    assert "the space that there is" in caught.value.detail
+    assert list(workdir.iterdir()) == []
+
+
+def test_what_is_put_aside_for_merging_counts_as_written() -> None:
+    content = "sku,one\n" + "".join(f"A,{'x' * 1_000}{n}\n" for n in range(40))
+    limits = replace(TINY_BATCHES, batch_records=1, max_prepared_bytes=20_000)
+    with pytest.raises(FeedUnreadable, match="20,000 bytes"):
+        prepare_content(content, DEFINITION, limits)
+
+
+def test_long_cells_that_name_little_are_not_all_remembered() -> None:
+    source = NodeSource(PathDefinition.model_validate({"from": "c"}), DEFAULT_LIMITS)
+    for number in range(300):
+        source.of({"c": ">" * 100_000 + str(number)})
+    assert sum(map(len, source.remembered())) < 10_000_000
 
 
 def test_lines_are_found_by_newline_bytes(tmp_path: Path) -> None:
