@@ -78,6 +78,12 @@ def record_shard(record_key: str) -> int:
     return zlib.crc32(record_key.encode()) % RECORD_SHARDS
 
 
+def owner_of_record(pk: str) -> tuple[str, str]:
+    """The workspace and the entity of a record, from its partition key: they are stored nowhere else."""
+    _, workspace_id, _, entity, _ = pk.split("#")
+    return workspace_id, entity
+
+
 def record(workspace_id: str, entity: str, record_key: str) -> Key:
     return Key(records_of_shard(workspace_id, entity, record_shard(record_key)), record_key)
 

@@ -40,8 +40,6 @@ def record_values(record: Record) -> dict[str, Any]:
     values: dict[str, Any] = {
         "pk": primary.pk,
         "sk": primary.sk,
-        "workspace_id": record.workspace_id,
-        "entity": record.entity,
         "attributes": record.attributes,
         "version": record.version,
         "created_at": to_rfc3339(record.created_at),
@@ -63,9 +61,10 @@ def record_size(record: Record) -> int:
 
 def to_record(item: Item) -> Record:
     values = from_item(item)
+    workspace_id, entity = keys.owner_of_record(values["pk"])
     return Record(
-        workspace_id=values["workspace_id"],
-        entity=values["entity"],
+        workspace_id=workspace_id,
+        entity=entity,
         key=values["sk"],
         attributes=values["attributes"],
         version=values["version"],
