@@ -175,6 +175,10 @@ class _Guard:
         self._events = 0
         self._silent = 0
         self._parser = expat.ParserCreate(namespace_separator=" ")
+        if hasattr(self._parser, "SetReparseDeferralEnabled"):
+            # Newer versions of expat put off what is not complete, and would then see a part later than openpyxl does.
+            # They do so against endless tags, which are refused here by their size.
+            self._parser.SetReparseDeferralEnabled(False)
         self._parser.buffer_text = True
         self._parser.ordered_attributes = True
         self._parser.StartDoctypeDeclHandler = self._doctype
