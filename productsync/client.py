@@ -33,16 +33,13 @@ from productsync.answers import (
 )
 from productsync.failures import ApiProblem, NotConnected, Unreachable, UploadFailed
 from productsync.settings import API_KEY_VARIABLE, OPERATOR_KEY_VARIABLE, Connection, Secret
-from productsync.transport import BUSY, TIMEOUT, UPLOAD_TIMEOUT, Backoff, LoopbackTransport, Repeat, loopback_mounts
+from productsync.transport import TIMEOUT, UPLOAD_TIMEOUT, Backoff, LoopbackTransport, Repeat, loopback_mounts
 
 MAX_PAGE = 100
 """Items that the API gives in one page at most."""
 
 CHUNK = 256 * 1024
 """Bytes of a file in memory at a time."""
-
-_UPLOAD_BUSY = BUSY | {HTTPStatus.CONFLICT}
-"""S3 says 409 while an earlier attempt at the same upload is still under way there."""
 
 Body = TypeVar("Body")
 
@@ -158,7 +155,6 @@ class Client:
     def upload(self, upload: Upload, file: Path, *, progress: Callable[[int], None] | None = None) -> None:
         """Streams a file to where the API said. `progress` is given the bytes sent so far, from 0 again at a retry.
 
-        The place takes one file. Where a retry finds it taken, an earlier attempt arrived and only its answer was lost.
         Raises UploadFailed when the place refuses it, or the file cannot be read or changes size on the way.
         """
         size = _size(file)
@@ -167,20 +163,15 @@ class Client:
         headers = httpx.Headers(upload["headers"])
         headers["Content-Length"] = str(size)
 
-        attempts = 0
-
         def send() -> httpx.Response:
-            nonlocal attempts
-            attempts += 1
             content = _pieces(file, size, progress)
             return self._uploads.request(upload["method"], upload["url"], content=content, headers=headers)
 
         try:
-            response = self._backoff.send(send, Repeat.ALWAYS, _UPLOAD_BUSY)
+            response = self._backoff.send(send, Repeat.ALWAYS)
         except httpx.TransportError as error:
             raise UploadFailed(f"Cannot upload {file}", _reason(error)) from error
-        is_there_already = attempts > 1 and response.status_code == HTTPStatus.PRECONDITION_FAILED
-        if not response.is_success and not is_there_already:
+        if not response.is_success:
             raise UploadFailed(f"Cannot upload {file}", f"HTTP {response.status_code}: {response.text[:500]}")
 
     def start_run(self, feed_id: str, upload_id: str, *, dry_run: bool = False) -> Answer[Run]:

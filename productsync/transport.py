@@ -71,7 +71,7 @@ class Backoff:
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def send(self, send: Callable[[], httpx.Response], repeat: Repeat, busy: frozenset[int] = BUSY) -> httpx.Response:
+    def send(self, send: Callable[[], httpx.Response], repeat: Repeat) -> httpx.Response:
         """Calls `send` until an answer is final. Raises the last httpx.TransportError when there never was one."""
         for attempt in range(1, self.attempts + 1):
             is_last = attempt == self.attempts
@@ -82,16 +82,16 @@ class Backoff:
                     raise
                 wait: float | None = self._jitter(attempt)
             else:
-                wait = None if is_last else self._wait_after(response, attempt, repeat, busy)
+                wait = None if is_last else self._wait_after(response, attempt, repeat)
                 if wait is None:
                     return response
                 response.close()
             self.sleep(wait or 0.0)
         raise AssertionError("the last attempt either returns or raises")
 
-    def _wait_after(self, response: httpx.Response, attempt: int, repeat: Repeat, busy: frozenset[int]) -> float | None:
+    def _wait_after(self, response: httpx.Response, attempt: int, repeat: Repeat) -> float | None:
         """Seconds to wait before the next attempt, None when there should be none."""
-        if response.status_code not in busy or (repeat is Repeat.IF_REFUSED and response.status_code != 429):
+        if response.status_code not in BUSY or (repeat is Repeat.IF_REFUSED and response.status_code != 429):
             return None
         asked = _retry_after(response.headers.get("Retry-After"), self.now())
         return None if asked > self.patience else asked + self._jitter(attempt)

@@ -51,20 +51,21 @@ class Uploads:
         return cls(boto3.client("s3", config=config), bucket)
 
     def presign(
-        self, workspace_id: str, feed_id: str, upload_id: str, *, content_length: int, now: datetime
+        self, workspace_id: str, feed_id: str, upload_id: str, *, content_length: int | None, now: datetime
     ) -> PresignedUpload:
-        """Takes a file of exactly `content_length` bytes.
+        """Takes a file; one of exactly `content_length` bytes, if that is known, for the size is then signed.
 
-        The headers are part of the signature: the file store refuses other sizes with a 403, and a second file with a
-        412. So what was looked at when a run was started is what the run reads.
+        A file that is sent there again replaces the first. That does no harm to runs: each keeps to the file that was
+        there when it was started, and fails when it is gone (see `shared.runs.artifacts`).
         """
         params: dict[str, Any] = {
             "Bucket": self.bucket,
             "Key": upload_key(workspace_id, feed_id, upload_id),
-            "ContentLength": content_length,
-            "IfNoneMatch": "*",
         }
-        headers = {"Content-Length": str(content_length), "If-None-Match": "*"}
+        headers: dict[str, str] = {}
+        if content_length is not None:
+            params["ContentLength"] = content_length
+            headers["Content-Length"] = str(content_length)
         seconds = int(UPLOAD_TIME.total_seconds())
         url = self.s3.generate_presigned_url("put_object", Params=params, ExpiresIn=seconds, HttpMethod="PUT")
         return PresignedUpload(url, headers, now + UPLOAD_TIME)

@@ -6,6 +6,7 @@ the table says that it is there.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -68,6 +69,18 @@ class ArtifactMissing(Exception):
     """A file of a run is not there: the bucket's lifecycle took it, long after the run was last worked on."""
 
 
+class UploadReplaced(Exception):
+    """Another file lies where the upload was that a run was started on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An uploaded file: its size in bytes, and the tag by which the store tells it from another."""
+
+    size: int
+    etag: str
+
+
 def upload_key(workspace_id: str, feed_id: str, upload_id: str) -> str:
     """Where an upload lies in the bucket."""
     return f"uploads/{workspace_id}/{feed_id}/{upload_id}"
@@ -80,22 +93,31 @@ class RunArtifacts:
         self._s3 = s3
         self._bucket = bucket
 
-    def upload_size(self, workspace_id: str, feed_id: str, upload_id: str) -> int | None:
-        """Bytes of an upload, None when it never came."""
+    def upload(self, workspace_id: str, feed_id: str, upload_id: str) -> Upload | None:
+        """What was uploaded, None when it never came."""
         try:
             answer = self._s3.head_object(Bucket=self._bucket, Key=upload_key(workspace_id, feed_id, upload_id))
         except ClientError as error:
             if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NotFound"):
                 return None
             raise
-        return answer["ContentLength"]
+        return Upload(answer["ContentLength"], answer["ETag"])
 
-    def download_upload(self, run: Run, target: Path) -> bool:
-        """Copies the run's upload into a local file; False when it is not there."""
-        if self.upload_size(run.workspace_id, run.feed_id, run.upload_id) is None:
-            return False
-        self._s3.download_file(self._bucket, upload_key(run.workspace_id, run.feed_id, run.upload_id), str(target))
-        return True
+    def download_upload(self, run: Run, target: Path) -> None:
+        """Copies the run's upload into a local file.
+
+        Raises ArtifactMissing when it is gone, UploadReplaced when it is not the file that the run was started on: what
+        was checked then, its size and whatever a dry run said of it, holds for no other.
+        """
+        key = upload_key(run.workspace_id, run.feed_id, run.upload_id)
+        try:
+            answer = self._s3.get_object(Bucket=self._bucket, Key=key, IfMatch=run.upload_etag)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("PreconditionFailed", "412"):
+                raise UploadReplaced(key) from error
+            raise _missing(error, key) from error
+        with target.open("wb") as file, answer["Body"] as body:
+            shutil.copyfileobj(body, file, _BLOCK_BYTES)
 
     def put_definition(self, run: Run, definition: str) -> None:
         """Keeps the feed's definition as it is when the run is asked for: a later edit of the feed is not this

@@ -72,6 +72,7 @@ def replayed_start(wish: StartRun, ledger: Ledger) -> Replayed | OperationIdReus
 def start_run(
     wish: StartRun,
     definition: str,
+    upload_etag: str,
     *,
     ledger: Ledger,
     runs: RunStore,
@@ -82,7 +83,8 @@ def start_run(
 ) -> StartOutcome:
     """Starts a run, once per idempotency key. `render` gives the answer that a retry of the key is given again, as
     JSON;
-    `definition` is the feed's as it is now, as JSON: the run keeps to it whatever becomes of the feed.
+    `definition` is the feed's as it is now, as JSON: the run keeps to it whatever becomes of the feed,
+    and likewise to the upload as `upload_etag` tells it from another.
 
     Starting costs an API call, except for a person and for a dry run (design section 2).
     """
@@ -91,6 +93,7 @@ def start_run(
         workspace_id=wish.workspace_id,
         feed_id=wish.feed_id,
         upload_id=wish.upload_id,
+        upload_etag=upload_etag,
         channel=wish.channel,
         dry_run=wish.dry_run,
         state=RunState.PREPARING,

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from shared.feeds import FeedDefinition, FeedUnreadable, PreparedFeed, prepare, resolve
-from shared.runs.artifacts import Manifest, RunArtifacts
+from shared.runs.artifacts import ArtifactMissing, Manifest, RunArtifacts, UploadReplaced
 from shared.runs.model import Counts, Failure, Run, RunState
 from shared.runs.store import Doorbell, RunStore
 from shared.times import Clock, utc_now
@@ -74,8 +74,7 @@ def _prepared(room: PrepareRoom, run: Run, out_of_time: Callable[[], bool]) -> R
     with tempfile.TemporaryDirectory(dir=room.workdir) as folder:
         workdir = Path(folder)
         source = workdir / "upload"
-        if not room.artifacts.download_upload(run, source):
-            raise FeedUnreadable("upload_missing", "the uploaded file is no longer there; upload it again")
+        _download(room, run, source)
         feed = prepare(source, definition, workdir, progress=_progress(room, run, out_of_time))
         manifest = Manifest(feed.mapped, resolve(definition).skip_unchanged)
         room.artifacts.put_prepared(run, feed.records_path, feed.rejections_path, manifest)
@@ -91,6 +90,17 @@ def _prepared(room: PrepareRoom, run: Run, out_of_time: Callable[[], bool]) -> R
         updated_at=now,
         step_at=now,
     )
+
+
+def _download(room: PrepareRoom, run: Run, target: Path) -> None:
+    """Raises FeedUnreadable when there is nothing to read, or something else than the run was started on."""
+    try:
+        room.artifacts.download_upload(run, target)
+    except ArtifactMissing as error:
+        raise FeedUnreadable("upload_missing", "the uploaded file is no longer there; upload it again") from error
+    except UploadReplaced as error:
+        detail = "another file was uploaded in its place after the run was started; start a run on what is there now"
+        raise FeedUnreadable("upload_replaced", detail) from error
 
 
 def _progress(room: PrepareRoom, run: Run, out_of_time: Callable[[], bool]) -> Callable[[int], None]:

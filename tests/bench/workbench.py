@@ -121,10 +121,11 @@ class Workbench:
         """
         workspace_id = account.workspace.workspace_id
         upload_id = new_upload_id(utc_now())
-        self._s3.upload_file(str(file), BUCKET, upload_key(workspace_id, FEED, upload_id))
+        with file.open("rb") as content:
+            stored = self._s3.put_object(Bucket=BUCKET, Key=upload_key(workspace_id, FEED, upload_id), Body=content)
         with self.wire.measured(network) as start:
             if api is None:
-                run_id = self._start(workspace_id, upload_id)
+                run_id = self._start(workspace_id, upload_id, stored["ETag"])
             else:
                 run_id = api.start_run(str(account.secret), FEED, upload_id)
         with self.wire.measured(network) as prepare:
@@ -137,7 +138,7 @@ class Workbench:
         assert finished.state is RunState.FINISHED, finished
         return Import(finished, start, prepare, worker)
 
-    def _start(self, workspace_id: str, upload_id: str) -> str:
+    def _start(self, workspace_id: str, upload_id: str, etag: str) -> str:
         """For a client that retries safely: with an idempotency key, and a key's channel."""
         wish = StartRun(
             workspace_id=workspace_id,
@@ -151,6 +152,7 @@ class Workbench:
         started = start_run(
             wish,
             DEFINITION,
+            etag,
             ledger=Ledger(self.dynamodb, CREDIT_TABLE),
             runs=self.runs,
             artifacts=self.artifacts,

@@ -86,7 +86,7 @@ def account(world: World) -> Account:
 def started(account: Account, csv: str) -> Run:
     upload_id = new_upload_id(account.clock())
     key = upload_key(account.workspace_id, "supplier", upload_id)
-    plain_s3(account.world).put_object(Bucket=account.world.bucket, Key=key, Body=csv.encode())
+    stored = plain_s3(account.world).put_object(Bucket=account.world.bucket, Key=key, Body=csv.encode())
     outcome = start_run(
         StartRun(
             workspace_id=account.workspace_id,
@@ -97,6 +97,7 @@ def started(account: Account, csv: str) -> Run:
             request_id=upload_id,
         ),
         DEFINITION,
+        stored["ETag"],
         ledger=account.ledger(),
         runs=account.world.runs(),
         artifacts=account.world.artifacts(),
@@ -170,3 +171,22 @@ def test_messages_that_come_twice_at_once_are_acted_on_once(account: Account, tm
         worked = [pool.submit(work, workshop, run.workspace_id, run.run_id, lambda: False) for _ in range(2)]
         assert {future.result().state for future in worked} == {RunState.FINISHED}  # type: ignore[union-attr]
     check(account, run)
+
+
+@pytest.mark.parametrize(("then", "code"), [(b"sku,title\nb,other\n", "upload_replaced"), (None, "upload_missing")])
+def test_a_run_reads_the_file_that_it_was_started_on_or_none(
+    account: Account, tmp_path: Path, then: bytes | None, code: str
+) -> None:
+    """The address of an upload stays good for a while: another file may come, or the lifecycle may take it away."""
+    run = started(account, "sku,title,price\na,Drill,5\n")
+    s3, key = plain_s3(account.world), upload_key(account.workspace_id, "supplier", run.upload_id)
+    if then is None:
+        s3.delete_object(Bucket=account.world.bucket, Key=key)
+    else:
+        s3.put_object(Bucket=account.world.bucket, Key=key, Body=then)
+    room = PrepareRoom(account.world.runs(), account.world.artifacts(), workdir=tmp_path)
+    failed = prepare_run(room, run.workspace_id, run.run_id)
+    assert failed is not None
+    assert failed.failure is not None
+    assert (failed.state, failed.failure.code) == (RunState.FAILED, code)
+    assert list(tmp_path.iterdir()) == []

@@ -41,6 +41,7 @@ def start(account: Account, asked: StartRun) -> StartOutcome:
     return start_run(
         asked,
         "{}",
+        "etag",
         ledger=account.ledger(),
         runs=account.world.runs(),
         artifacts=account.world.artifacts(),

@@ -59,7 +59,9 @@ class PresetDefinitionView(PresetView):
 class UploadRequest(Request):
     """A file to send."""
 
-    content_length: Annotated[StrictInt, Field(ge=0, description="Bytes. A file of exactly this size is taken.")]
+    content_length: Annotated[
+        StrictInt | None, Field(ge=0, description="Bytes. When given, a file of exactly this size is taken.")
+    ] = None
     file_name: Annotated[str | None, Field(max_length=255, description="For your own logs; it is not kept.")] = None
 
 

@@ -84,7 +84,7 @@ def create_upload(feed_id: Identifier, wanted: Annotated[UploadRequest, Body()])
     room = services()
     known_feed(workspace_id, feed_id)
     limit = room.settings.max_feed_bytes
-    if wanted.content_length > limit:
+    if wanted.content_length is not None and wanted.content_length > limit:
         raise Refusal(too_large(f"The file has {wanted.content_length:,} bytes; a feed may have {limit:,}."))
     now = room.clock()
     upload_id = new_upload_id(now)

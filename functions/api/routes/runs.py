@@ -18,6 +18,7 @@ from functions.api.routes.feeds import known_feed
 from functions.api.routing import new_router
 from functions.api.services import Services, services
 from shared.credits import OperationIdReused, OutOfCredits, Replayed, UnknownWorkspace
+from shared.runs.artifacts import Upload
 from shared.runs.commands import (
     NotPossible,
     Started,
@@ -66,10 +67,11 @@ def start(
 def _start(room: Services, wish: StartRun, now: datetime) -> StartOutcome:
     """Starts what was not started before. A retry never comes here: its feed and its upload may be gone by then."""
     feed = known_feed(wish.workspace_id, wish.feed_id)
-    _check_upload(room, wish.workspace_id, wish.feed_id, wish.upload_id)
+    upload = _known_upload(room, wish)
     return start_run(
         wish,
         feed.definition,
+        upload.etag,
         ledger=room.ledger,
         runs=room.runs,
         artifacts=room.artifacts,
@@ -185,10 +187,12 @@ def _known_run(room: Services, workspace_id: str, run_id: str) -> Run:
     return run
 
 
-def _check_upload(room: Services, workspace_id: str, feed_id: str, upload_id: str) -> None:
-    size = room.artifacts.upload_size(workspace_id, feed_id, upload_id)
-    if size is None:
-        raise Refusal(conflict("upload-missing", f"Nothing was uploaded for {upload_id}, or it was deleted since."))
+def _known_upload(room: Services, wish: StartRun) -> Upload:
+    upload = room.artifacts.upload(wish.workspace_id, wish.feed_id, wish.upload_id)
+    if upload is None:
+        detail = f"Nothing was uploaded for {wish.upload_id}, or it was deleted since."
+        raise Refusal(conflict("upload-missing", detail))
     limit = room.settings.max_feed_bytes
-    if size > limit:
-        raise Refusal(too_large(f"The upload has {size:,} bytes; a feed may have {limit:,}."))
+    if upload.size > limit:
+        raise Refusal(too_large(f"The upload has {upload.size:,} bytes; a feed may have {limit:,}."))
+    return upload

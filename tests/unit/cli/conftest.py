@@ -178,7 +178,7 @@ def serve_import(api: FakeApi, *runs: dict[str, Any], feed_id: str = "products-s
         "upload_id": "up_1",
         "method": "PUT",
         "url": "https://bucket.test/uploads/up_1?X-Amz-Signature=s",
-        "headers": {"Content-Length": "21", "If-None-Match": "*"},
+        "headers": {"Content-Length": "21"},
         "expires_at": "2026-11-22T09:00:00.000Z",
         "max_bytes": 1000,
     }

@@ -192,36 +192,6 @@ def test_a_cut_off_upload_begins_again(client: Client, api: FakeApi, tmp_path: P
     assert [request.content for request in api.requests] == [b"abc"] * 3
 
 
-TAKEN = httpx.Response(412, text="<Code>PreconditionFailed</Code>")
-"""What the place of an upload says when a file is there."""
-
-
-@pytest.mark.parametrize(
-    "earlier",
-    [[failing(httpx.ReadTimeout)], [httpx.Response(503)], [failing(httpx.ReadTimeout), httpx.Response(409)]],
-    ids=["answer lost", "503", "still under way"],
-)
-def test_an_upload_that_a_retry_finds_there_has_arrived(
-    client: Client, api: FakeApi, tmp_path: Path, earlier: list[Any]
-) -> None:
-    file = tmp_path / "feed.csv"
-    file.write_bytes(b"abc")
-    api.on("PUT", "/x", *earlier, TAKEN)
-    client.upload(make_upload(), file)
-    assert len(api.requests) == len(earlier) + 1
-
-
-def test_an_upload_that_is_there_before_it_was_sent_is_somebody_else_s(
-    client: Client, api: FakeApi, tmp_path: Path
-) -> None:
-    file = tmp_path / "feed.csv"
-    file.write_bytes(b"abc")
-    api.on("PUT", "/x", TAKEN)
-    with pytest.raises(UploadFailed, match="412"):
-        client.upload(make_upload(), file)
-    assert len(api.requests) == 1
-
-
 @pytest.mark.parametrize("meanwhile", [b"", b"ab", b"abcd"], ids=["emptied", "shorter", "longer"])
 def test_a_file_that_changes_while_it_is_sent_is_not_taken_for_whole(
     client: Client, api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meanwhile: bytes
