@@ -98,7 +98,7 @@ class RunArtifacts:
         try:
             answer = self._s3.head_object(Bucket=self._bucket, Key=upload_key(workspace_id, feed_id, upload_id))
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NotFound"):
+            if _is_missing(error):
                 return None
             raise
         return Upload(answer["ContentLength"], answer["ETag"])
@@ -190,7 +190,7 @@ class RunArtifacts:
         """The names of the run's files of rejections, sorted; none before it is prepared."""
         if not run.preparation:
             return
-        yield f"prepared/{run.preparation}/rejections.jsonl"
+        yield _prepared_key(run, "rejections.jsonl").removeprefix(_key(run, ""))
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=_key(run, "rejections/"))
         for page in pages:
             yield from (entry["Key"].removeprefix(_key(run, "")) for entry in page.get("Contents", []))
@@ -221,7 +221,12 @@ class RunArtifacts:
 
 
 def _missing(error: ClientError, key: str) -> Exception:
-    return ArtifactMissing(key) if error.response["Error"]["Code"] in ("NoSuchKey", "404") else error
+    return ArtifactMissing(key) if _is_missing(error) else error
+
+
+def _is_missing(error: ClientError) -> bool:
+    # A HEAD has no body to name the error in, so botocore gives its status.
+    return error.response["Error"]["Code"] in ("NoSuchKey", "404", "NotFound")
 
 
 def _key(run: Run, name: str) -> str:

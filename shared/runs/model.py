@@ -122,3 +122,13 @@ class Run:
 def resumed(run: Run, now: datetime) -> Run:
     """The run going on from where it paused."""
     return replace(run, state=RunState.RUNNING, paused_at=None, pause_reason=None, updated_at=now, step_at=now)
+
+
+def finished(run: Run, now: datetime) -> Run:
+    """The run at its end, with everything done."""
+    return replace(run, state=RunState.FINISHED, finished_at=now, updated_at=now)
+
+
+def failed(run: Run, failure: Failure, now: datetime) -> Run:
+    """The run at its end, because it can never go on."""
+    return replace(run, state=RunState.FAILED, failure=failure, finished_at=now, updated_at=now)

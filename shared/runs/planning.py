@@ -19,7 +19,7 @@ from shared.dynamo.values import MAX_ITEM_BYTES
 from shared.dynamo.writes import Write
 from shared.ids import fingerprint, operation_id
 from shared.runs.artifacts import Manifest, PreparedRecord, Rejection
-from shared.runs.model import Counts, Run, RunState
+from shared.runs.model import Counts, Run
 
 _STEP_BYTES = MAX_TRANSACTION_BYTES - 64 * 1024
 """Bytes of records in one transaction: what is left beside the entry, the balance, the cursor and the keys."""
@@ -122,10 +122,6 @@ def after_step(run: Run, step: Sequence[Examined], prices: PriceList, now: datet
         updated_at=now,
         step_at=now,
     )
-
-
-def finished(run: Run, now: datetime) -> Run:
-    return replace(run, state=RunState.FINISHED, finished_at=now, updated_at=now)
 
 
 def rejections(step: Sequence[Examined]) -> list[Rejection]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from shared.feeds import FeedDefinition, FeedUnreadable, PreparedFeed, prepare, resolve
 from shared.runs.artifacts import ArtifactMissing, Manifest, RunArtifacts, UploadReplaced
-from shared.runs.model import Counts, Failure, Run, RunState
+from shared.runs.model import Counts, Failure, Run, RunState, failed
 from shared.runs.store import Doorbell, RunStore
 from shared.times import Clock, utc_now
 
@@ -43,7 +43,7 @@ def prepare_run(
     try:
         after = _prepared(room, run, out_of_time)
     except FeedUnreadable as problem:
-        after = fail_run(run, Failure(problem.code, problem.detail, problem.row, problem.column), room)
+        after = failed(run, Failure(problem.code, problem.detail, problem.row, problem.column), room.clock())
     doorbell = None if after.state.is_over else Doorbell.IMPORT
     return after if room.runs.move(run, after, doorbell) else room.runs.get(workspace_id, run_id)
 
@@ -58,13 +58,8 @@ def give_up(room: PrepareRoom, workspace_id: str, run_id: str) -> Run | None:
     failure = Failure(
         "internal_error", "the file could not be prepared; start the run again, or ask for help with its run_id"
     )
-    after = fail_run(run, failure, room)
+    after = failed(run, failure, room.clock())
     return after if room.runs.move(run, after) else room.runs.get(workspace_id, run_id)
-
-
-def fail_run(run: Run, failure: Failure, room: PrepareRoom) -> Run:
-    now = room.clock()
-    return replace(run, state=RunState.FAILED, failure=failure, finished_at=now, updated_at=now)
 
 
 def _prepared(room: PrepareRoom, run: Run, out_of_time: Callable[[], bool]) -> Run:

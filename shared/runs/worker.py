@@ -32,7 +32,7 @@ from shared.dynamo.transactions import NotStorable, StoreUnavailable
 from shared.keys import Item
 from shared.runs import planning
 from shared.runs.artifacts import ArtifactMissing, PreparedRecord, RunArtifacts
-from shared.runs.model import Failure, PauseReason, Run, RunState, resumed
+from shared.runs.model import Failure, PauseReason, Run, RunState, failed, finished, resumed
 from shared.runs.planning import Examined, Examiner
 from shared.runs.store import Doorbell, RunStore, move_run
 from shared.times import Clock, utc_now
@@ -114,10 +114,9 @@ def _second_look(workshop: Workshop, run: Run) -> Run:
 def _fail(workshop: Workshop, run: Run, failure: Failure) -> Run | None:
     """Ends a run that can never go on; what it has written stays written and paid for."""
     while run.state is RunState.RUNNING:
-        now = workshop.clock()
-        failed = replace(run, state=RunState.FAILED, failure=failure, finished_at=now, updated_at=now)
-        if workshop.runs.move(run, failed):
-            return failed
+        after = failed(run, failure, workshop.clock())
+        if workshop.runs.move(run, after):
+            return after
         run = workshop.runs.get(run.workspace_id, run.run_id) or run
     return run
 
@@ -202,7 +201,7 @@ class _Leg:
         now = self._shop.clock()
         after = planning.after_step(self._run, step, self._shop.prices, now)
         if finishing:
-            after = planning.finished(after, now)
+            after = finished(after, now)
         self._keep_rejections(step)
         cursor = move_run(self._shop.runs.table, self._anchor, after)
         plan = planning.plan_step(self._anchor, step, cursor, self._shop.catalog.table, self._shop.prices, now)
@@ -232,7 +231,7 @@ class _Leg:
 
     def _finish(self) -> Run:
         now = self._shop.clock()
-        run = planning.finished(self._run, now)
+        run = finished(self._run, now)
         if run.dry_run:
             balance = self._shop.ledger.balance(run.workspace_id)
             run = replace(run, credits_available=balance.spendable(now) if balance else 0)

@@ -17,14 +17,13 @@ from shared.dynamo.transactions import MAX_TRANSACTION_BYTES, MAX_TRANSACTION_IT
 from shared.dynamo.values import MAX_ITEM_BYTES, from_item
 from shared.ids import time_of
 from shared.runs.artifacts import Manifest, PreparedRecord
-from shared.runs.model import Counts, Cursor, Run, RunState, resumed
+from shared.runs.model import Counts, Cursor, Run, RunState, finished, resumed
 from shared.runs.planning import (
     MAX_STEP_RECORDS,
     Change,
     Examined,
     Examiner,
     after_step,
-    finished,
     is_full,
     plan_step,
     rejections,
