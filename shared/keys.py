@@ -17,6 +17,9 @@ from shared.ids import time_of
 RECORD_SHARDS = 16
 """Partitions that the records of one entity spread over. A one-way door: changing it strands what is written."""
 
+WAITING_SHARDS = 16
+"""Partitions of the index that lists what waits for credits; each workspace lies in one of them."""
+
 AttributeValue = dict[str, Any]
 Item = dict[str, Any]
 
@@ -106,6 +109,65 @@ def feeds(workspace_id: str) -> str:
 
 def feed(workspace_id: str, feed_id: str) -> Key:
     return Key(feeds(workspace_id), feed_id)
+
+
+def latest_sync(workspace_id: str, feed_id: str) -> Key:
+    """What points to the last run of a feed that a schedule started."""
+    return Key(f"W#{workspace_id}#FEED#{feed_id}", "LATEST_SYNC")
+
+
+def last_fetch(workspace_id: str, feed_id: str) -> Key:
+    """What is remembered of the file that a feed was last fetched from its source."""
+    return Key(f"W#{workspace_id}#FEED#{feed_id}", "LAST_FETCH")
+
+
+def schedules(workspace_id: str) -> str:
+    """The partition of a workspace's schedules; people write them, firings do not."""
+    return f"W#{workspace_id}#SCHEDULES"
+
+
+def schedule(workspace_id: str, schedule_id: str) -> Key:
+    return Key(schedules(workspace_id), schedule_id)
+
+
+def days_of_schedule(workspace_id: str, schedule_id: str) -> str:
+    """The partition of what a schedule did, day by day."""
+    return f"W#{workspace_id}#SCHEDULE#{schedule_id}"
+
+
+def day_of_schedule(workspace_id: str, schedule_id: str, day: datetime) -> Key:
+    """What a schedule did on one day (UTC)."""
+    return Key(days_of_schedule(workspace_id, schedule_id), f"DAY#{day.astimezone(UTC):%Y-%m-%d}")
+
+
+def automation(workspace_id: str) -> Key:
+    """Whether the automation of a workspace goes on or waits, and since when."""
+    return Key(f"W#{workspace_id}", "AUTOMATION")
+
+
+def announcement(workspace_id: str, announcement_id: str) -> Key:
+    """What marks an announcement as made."""
+    return Key(f"W#{workspace_id}#ANNOUNCEMENTS", announcement_id)
+
+
+def waiting(workspace_id: str) -> str:
+    """The partition, in the index `waiting`, of what waits for credits: of this workspace and of some others."""
+    return waiting_of_shard(zlib.crc32(workspace_id.encode()) % WAITING_SHARDS)
+
+
+def waiting_of_shard(shard: int) -> str:
+    return f"WAITING#{shard:02d}"
+
+
+def waiting_entry(workspace_id: str, what: str) -> str:
+    """The sort key, in the index `waiting`, of a run or of the workspace's automation itself."""
+    return f"{workspace_id}#{what}"
+
+
+def waiting_parts(sort_key: str) -> tuple[str, str]:
+    """The workspace of an entry in the index `waiting`, and what waits there."""
+    workspace_id, _, what = sort_key.partition("#")
+    return workspace_id, what
 
 
 def run(workspace_id: str, run_id: str) -> Key:

@@ -11,6 +11,7 @@ from shared.credits.model import (
     OpenGrant,
     Operation,
     OperationKind,
+    RefusalReason,
 )
 from shared.credits.operations import OperationFilter, OperationLog, OperationPage
 from shared.credits.plan import (
@@ -52,6 +53,7 @@ __all__ = [
     "Outcome",
     "Plan",
     "PriceList",
+    "RefusalReason",
     "Replayed",
     "Stale",
     "UnknownWorkspace",

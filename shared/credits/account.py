@@ -14,7 +14,8 @@ from itertools import islice
 from typing import Any
 
 from shared import keys
-from shared.credits.drawing import Payment
+from shared.credits.drawing import Payment, after
+from shared.credits.levels import FULL, least_at, level_of
 from shared.credits.model import Balance, Grant, GrantKind, OpenGrant
 from shared.dynamo.values import from_item, to_attribute, to_item
 from shared.dynamo.writes import Write, put_new
@@ -37,6 +38,8 @@ def to_balance(item: Item) -> Balance:
         expired=values["expired"],
         void=values["void"],
         revision=values["revision"],
+        base=values["base"],
+        level=values["level"],
         grants=grants,
     )
 
@@ -68,6 +71,8 @@ def open_account(table: str, grant: Grant) -> tuple[Write, ...]:
         "expired": 0,
         "void": 0,
         "revision": 1,
+        "base": grant.credits,
+        "level": FULL,
         "grants": {grant.grant_id: _open_grant_values(grant, grant.credits)},
     }
     balance = keys.balance(grant.workspace_id).attributes() | to_item(values)
@@ -99,6 +104,15 @@ def charge(table: str, balance: Balance, payment: Payment, *, owe_up_to: int, no
     changes = ["#available = #available - :drawn", "#consumed = #consumed + :credits"]
     order_of_drawing_is_right = "#revision = :revision"
     conditions = [order_of_drawing_is_right]
+    left = after(balance, payment)
+    if payment.drawn and (least := least_at(left.level, left.base)):
+        # The view may be old: then others have spent since, and the charge may cross a threshold that it does not see.
+        values[":least"] = payment.drawn + least
+        no_lower_level_is_reached = "#available >= :least"
+        conditions.append(no_lower_level_is_reached)
+    if left.level != balance.level:
+        values[":level"] = left.level
+        changes.append("#level = :level")
     for position, draw in enumerate(payment.draws):
         grant, part = f"#grants.#grant{position}", f":part{position}"
         names[f"#grant{position}"] = draw.grant_id
@@ -133,6 +147,7 @@ def credit(table: str, balance: Balance, grant: Grant, *, settled: int) -> Write
         ":granted": grant.credits,
         ":settled": settled,
         ":added": grant.credits - settled,
+        ":level": level_of(balance.available + grant.credits - settled, grant.credits),
         ":new": _open_grant_values(grant, grant.credits - settled),
     }
     changes = [
@@ -140,6 +155,8 @@ def credit(table: str, balance: Balance, grant: Grant, *, settled: int) -> Write
         "#granted = #granted + :granted",
         "#owed = #owed - :settled",
         "#revision = #revision + :one",
+        "#base = :granted",
+        "#level = :level",
         "#grants.#new = :new",
     ]
     removals = []

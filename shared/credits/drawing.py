@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from shared.credits.levels import level_of
 from shared.credits.model import Balance, Draw, OpenGrant
 
 MAX_GRANTS_DRAWN = 40
@@ -73,9 +74,11 @@ def pay(balance: Balance, credits: int, owe_up_to: int, now: datetime) -> Paymen
 def after(balance: Balance, payment: Payment) -> Balance:
     """What the payment leaves of the balance."""
     taken = {draw.grant_id: draw.credits for draw in payment.draws}
+    available = balance.available - payment.drawn
     return replace(
         balance,
-        available=balance.available - payment.drawn,
+        available=available,
+        level=min(balance.level, level_of(available, balance.base)),
         consumed=balance.consumed + payment.drawn + payment.owed,
         owed=balance.owed + payment.owed,
         grants=tuple(

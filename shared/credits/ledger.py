@@ -8,6 +8,7 @@ read in the same order. It either all happens or nothing does (law 1).
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import Lock
@@ -29,6 +30,7 @@ from shared.credits.plan import (
     Stale,
     UnknownWorkspace,
 )
+from shared.dynamo.reads import batch_get
 from shared.dynamo.transactions import (
     MAX_TRANSACTION_ITEMS,
     Backoff,
@@ -136,6 +138,15 @@ class Ledger:
         key = keys.balance(workspace_id).attributes()
         answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         return self._remember(account.to_balance(answer["Item"])) if "Item" in answer else None
+
+    def balances(self, workspace_ids: Iterable[str]) -> dict[str, Balance]:
+        """The balances of those of up to `READ_BATCH` workspaces that have an account, read consistently.
+
+        Raises StoreUnavailable.
+        """
+        places = [keys.balance(workspace_id) for workspace_id in dict.fromkeys(workspace_ids)]
+        found = map(account.to_balance, batch_get(self._client, self._table, places, self._backoff))
+        return {balance.workspace_id: self._remember(balance) for balance in found}
 
     def grants(self, workspace_id: str) -> list[Grant]:
         """All grants ever given, oldest first, as they were given."""
@@ -252,6 +263,7 @@ def _operation(plan: Plan, payment: Payment) -> Operation:
         job_id=plan.job_id,
         run_id=plan.run_id,
         description=plan.description,
+        refused=plan.refused,
     )
 
 

@@ -70,6 +70,7 @@ class Balance:
     what a grant's expiry has already taken out of `available`; `lapsed` is what time has taken and nobody has booked
     yet.
     `revision` moves when grants are added, never when they are drawn on: while it stands still, credits only fall.
+    `base` is the size of the last grant, and `level` how much of it is left, in steps (see `shared.credits.levels`).
     """
 
     workspace_id: str
@@ -80,6 +81,8 @@ class Balance:
     expired: int
     void: int
     revision: int
+    base: int
+    level: int
     grants: tuple[OpenGrant, ...]
 
     def lapsed(self, now: datetime) -> int:
@@ -88,6 +91,10 @@ class Balance:
     def spendable(self, now: datetime) -> int:
         """Credits that can pay for something at `now`."""
         return sum(grant.remaining for grant in self.grants if grant.is_live(now))
+
+    def is_exhausted(self, now: datetime) -> bool:
+        """Whether automation has to wait for credits at `now` (design section 2)."""
+        return self.spendable(now) == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +109,20 @@ class Draw:
 
 
 class OperationKind(StrEnum):
-    """What an operation was: a step of an import, a call to the API, or a debt being settled."""
+    """What an operation was: a step of an import, a call to the API, a schedule's firing, or a debt being settled."""
 
     IMPORT = "import"
     API_CALL = "api_call"
+    SCHEDULED_JOB = "scheduled_job"
     SETTLEMENT = "settlement"
+
+
+class RefusalReason(StrEnum):
+    """Why something that was due did not happen. Its entry in the log costs nothing."""
+
+    OUT_OF_CREDITS = "out_of_credits"
+    FEED_DELETED = "feed_deleted"
+    NOTHING_TO_PULL = "nothing_to_pull"
 
 
 class Channel(StrEnum):
@@ -142,6 +158,7 @@ class Operation:
     job_id: str | None = None
     run_id: str | None = None
     description: str = ""
+    refused: RefusalReason | None = None
 
     def money(self) -> dict[str, Decimal]:
         """What the operation cost in money, per currency, exactly."""

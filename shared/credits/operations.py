@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from shared import keys
-from shared.credits.model import Channel, Draw, Operation, OperationKind
+from shared.credits.model import Channel, Draw, Operation, OperationKind, RefusalReason
 from shared.credits.prices import Action
 from shared.dynamo.values import from_item, to_item
 from shared.dynamo.writes import Write, put_new
@@ -43,6 +43,7 @@ def put_operation(table: str, operation: Operation) -> Write:
         "job_id": operation.job_id,
         "run_id": operation.run_id,
         "description": operation.description or None,
+        "refused": operation.refused and operation.refused.value,
     }
     present = {name: value for name, value in values.items() if value is not None}
     key = keys.operation(operation.workspace_id, operation.operation_id)
@@ -66,6 +67,7 @@ def to_operation(item: Item) -> Operation:
         job_id=values.get("job_id"),
         run_id=values.get("run_id"),
         description=values.get("description", ""),
+        refused=RefusalReason(values["refused"]) if "refused" in values else None,
     )
 
 

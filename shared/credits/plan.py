@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.credits.model import Channel, Operation, OperationKind
+from shared.credits.model import Channel, Operation, OperationKind, RefusalReason
 from shared.credits.prices import Action
 from shared.dynamo.writes import Write
 from shared.keys import Item, Key
@@ -35,7 +35,8 @@ class Plan:
 
     `fingerprint` says what was asked for, not what came of it: a worker that plans a step again after a hand edit asks
     for the same. `cursor` is the write that moves a run on. With `owe_up_to` above 0 the operation is let through when
-    credits are short, as a debt, while the debt stays within that many credits.
+    credits are short, as a debt, while the debt stays within that many credits. With `refused` it only notes, free,
+    that what was due did not happen, and why; the same identifier is then never charged.
     """
 
     operation_id: str
@@ -53,6 +54,7 @@ class Plan:
     cursor: Write | None = None
     writes: tuple[Write, ...] = ()
     owe_up_to: int = 0
+    refused: RefusalReason | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,8 @@ class Run:
     that plans this step gives its operation the same identifier. `upload_etag` tells the upload from another
     under the same identifier; `preparation` names the preparation whose files this
     run goes by. `leg` counts the workers that it was handed to. `records` counts what preparing found, `rejected`
-    the rows and records that cannot be written.
+    the rows and records that cannot be written. `schedule_id` names the schedule that started it, if one did.
+    `unmodified` says that its source holds what the last run took from it: there was nothing to do.
     """
 
     run_id: str
@@ -103,6 +104,8 @@ class Run:
     pause_reason: PauseReason | None = None
     failure: Failure | None = None
     credits_available: int | None = None
+    schedule_id: str | None = None
+    unmodified: bool = False
 
     @property
     def totals(self) -> Counts:

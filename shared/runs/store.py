@@ -8,7 +8,7 @@ change and the call to act on it are one write, and cannot be lost apart.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 FEED_RUNS_INDEX = "feed_runs"
+WAITING_INDEX = "waiting"
+"""Lists what waits for credits, and nothing else: a run that never pauses pays no write unit for it."""
+
 
 
 class Doorbell(StrEnum):
@@ -107,6 +110,31 @@ class RunStore:
         more = len(found) > limit
         return RunPage(self._get_many(workspace_id, found[:limit]), found[limit - 1] if more else None)
 
+    def waiting(self, workspace_id: str) -> list[str]:
+        """The identifiers of the workspace's paused runs, as the index has them: a moment late, perhaps."""
+        request = {
+            "KeyConditionExpression": "waiting_pk = :pk AND begins_with(waiting_sk, :runs)",
+            "ExpressionAttributeValues": to_item(
+                {":pk": keys.waiting(workspace_id), ":runs": keys.waiting_entry(workspace_id, "run_")}
+            ),
+        }
+        return [run_id for _, run_id in self._waiting(request)]
+
+    def waiting_workspaces(self, shard: int) -> set[str]:
+        """The workspaces in which something waits, of one of the `keys.WAITING_SHARDS` shards."""
+        request = {
+            "KeyConditionExpression": "waiting_pk = :pk",
+            "ExpressionAttributeValues": to_item({":pk": keys.waiting_of_shard(shard)}),
+        }
+        return {workspace_id for workspace_id, _ in self._waiting(request)}
+
+    def _waiting(self, request: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self.table, IndexName=WAITING_INDEX, **request
+        )
+        for page in pages:
+            yield from (keys.waiting_parts(item["waiting_sk"]["S"]) for item in page["Items"])
+
     def _month(self, workspace_id: str, feed_id: str, month: datetime, limit: int, below: str | None) -> list[str]:
         """Identifiers of runs that were started in one month, newest first."""
         values = {":pk": keys.runs_of_feed(workspace_id, feed_id, month)}
@@ -162,6 +190,8 @@ def to_run(item: Item) -> Run:
         pause_reason=PauseReason(values["pause_reason"]) if "pause_reason" in values else None,
         failure=Failure(**failure) if failure else None,
         credits_available=values.get("credits_available"),
+        schedule_id=values.get("schedule_id"),
+        unmodified=values.get("unmodified", False),
     )
 
 
@@ -194,7 +224,12 @@ def _item(run: Run, doorbell: Doorbell | None) -> Item:
         "pause_reason": run.pause_reason and run.pause_reason.value,
         "failure": run.failure and asdict(run.failure),
         "credits_available": run.credits_available,
+        "schedule_id": run.schedule_id,
+        "unmodified": run.unmodified or None,
         "doorbell": doorbell and doorbell.value,
     }
+    if run.state is RunState.PAUSED:
+        values["waiting_pk"] = keys.waiting(run.workspace_id)
+        values["waiting_sk"] = keys.waiting_entry(run.workspace_id, run.run_id)
     present = {name: value for name, value in values.items() if value is not None}
     return keys.run(run.workspace_id, run.run_id).attributes() | to_item(present)

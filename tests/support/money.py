@@ -86,6 +86,10 @@ class World:
     def catalog(self, client: DynamoDBClient | None = None) -> CatalogStore:
         return CatalogStore(client or plain_dynamodb(self), self.catalog_table, backoff=AT_ONCE)
 
+    def client(self, service: str) -> Any:
+        """A client of another service of the same AWS."""
+        return boto3.client(service, **self._access())  # type: ignore[call-overload]  # any service
+
     def _access(self) -> dict[str, Any]:
         return {
             "endpoint_url": self.endpoint,

@@ -193,6 +193,8 @@ def accounts(draw: st.DrawFn) -> tuple[Balance, list[Grant]]:
         expired=expired,
         void=0,
         revision=1,
+        base=100,
+        level=100,
         grants=tuple(left),
     )
     return balance, grants

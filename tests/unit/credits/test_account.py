@@ -48,6 +48,8 @@ def balance(*grants: OpenGrant) -> Balance:
         expired=0,
         void=0,
         revision=1,
+        base=left,
+        level=100,
         grants=grants,
     )
 
@@ -89,7 +91,7 @@ def test_however_many_grants_are_used_up_a_top_up_fits_an_expression(used_up: in
     seen = balance(*(open_grant(f"gr_{number:026}", 0) for number in range(used_up)))
     update = account.credit("credit", seen, a_grant("new"), settled=0).request["Update"]
     assert len(update["UpdateExpression"]) <= MAX_EXPRESSION_BYTES
-    assert len(paths(update)) == 5 + min(used_up, 25)
+    assert len(paths(update)) == 7 + min(used_up, 25)
 
 
 @pytest.mark.parametrize("expires", [False, True])

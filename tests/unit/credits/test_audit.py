@@ -73,6 +73,8 @@ RIGHT = Books(
         expired=0,
         void=0,
         revision=2,
+        base=5,
+        level=100,
         grants=(open_grant("first", 3), open_grant("second", 4)),
     ),
     (given("first", 10), given("second", 5)),

@@ -43,6 +43,8 @@ def balance(*grants: OpenGrant, owed: int = 0) -> Balance:
         expired=0,
         void=0,
         revision=1,
+        base=available,
+        level=100,
         grants=grants,
     )
 

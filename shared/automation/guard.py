@@ -1,0 +1,190 @@
+"""The credit guard: pauses a workspace's automation when its credits end, and resumes it when they return.
+
+It is level-triggered (design section 7). Whatever it was called for, it reads the balance as it is now, makes every
+schedule's copy and every paused run what that balance says, and then looks again: at the balance, and at what owners
+have changed meanwhile. It ends only when what it acted on is still so. So two guards, or a guard and an owner, may work
+on one workspace at once, in any order and any number of times; whoever ends last has acted on the truth. One that dies
+is called again, by its message or by the sweep.
+
+Nothing that it does or leaves undone costs anybody credits: a firing that slips through pays first, or does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.automation.announcing import Announcement, paused, resumed
+from shared.automation.store import Automation, AutomationState, AutomationStore
+from shared.credits import Balance
+from shared.runs.commands import resume_run
+from shared.runs.store import RunStore
+from shared.schedules.commands import MAX_LOOKS, ScheduleRoom, StillMoving, settle_schedule
+from shared.schedules.model import Schedule
+
+AT_ONCE = 8
+"""Copies that one guard settles at once. EventBridge Scheduler takes hundreds of calls per second from an account."""
+
+_CHUNK = 64
+"""Schedules between two looks at the clock."""
+
+
+class Announces(Protocol):
+    """Tells customers; see `shared.automation.announcing.Announcer`."""
+
+    def announce(self, announcement: Announcement) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class GuardRoom:
+    """What guarding takes."""
+
+    schedules: ScheduleRoom
+    runs: RunStore
+    automation: AutomationStore
+    announcer: Announces
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Every schedule and every run of the workspace is what the balance says; None when there is no such account."""
+
+    state: AutomationState | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """Time ran out behind the schedule `after`, with the schedules up to it settled for `state`. Another invocation
+    goes on from there.
+    """
+
+    state: AutomationState
+    after: str
+
+
+class NotSettled(Exception):
+    """Some schedules could not be settled, the others are. The guard has to come again."""
+
+
+def attend(
+    room: GuardRoom,
+    workspace_id: str,
+    out_of_time: Callable[[], bool] = lambda: False,
+    going_on: Unfinished | None = None,
+) -> Done | Unfinished:
+    """Makes the workspace's automation what its balance says, and announces the change if there was one.
+
+    `going_on` is what the invocation before left. Costs two requests for each schedule that has to change, one for each
+    that does not, three for each paused run that goes on, and at most ten. Raises NotSettled, StillMoving,
+    StoreUnavailable and botocore's errors; the guard must then come again.
+    """
+    for _ in range(MAX_LOOKS):
+        now = room.schedules.clock()
+        balance = room.schedules.ledger.balance(workspace_id)
+        if balance is None:
+            return Done(None)
+        state = AutomationState.PAUSED if balance.is_exhausted(now) else AutomationState.ACTIVE
+        automation = room.automation.note(workspace_id, state, now)
+        # What was settled for another state has to be settled anew.
+        after = going_on.after if going_on and going_on.state is state else None
+        settled = _settle_all(room.schedules, workspace_id, state, after, out_of_time)
+        if settled.stopped_behind is not None:
+            return Unfinished(state, settled.stopped_behind)
+        if state is AutomationState.ACTIVE:
+            _resume_runs(room, workspace_id)
+        _settle_changed(room.schedules, workspace_id, after, settled.schedules)
+        if _state_now(room.schedules, workspace_id) is state:
+            _announce(room, automation, balance)
+            if settled.failures:
+                raise NotSettled(f"{len(settled.failures)} schedules of {workspace_id}") from settled.failures[0]
+            return Done(state)
+        going_on = None
+    raise StillMoving(f"the balance of {workspace_id} came and went under {MAX_LOOKS} looks")
+
+
+def attend_schedule(room: GuardRoom, workspace_id: str, schedule_id: str) -> None:
+    """Carries one schedule over that its owner has changed or deleted. Raises as `settle_schedule` does."""
+    settle_schedule(
+        room.schedules, workspace_id, schedule_id, room.schedules.schedules.get(workspace_id, schedule_id)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """The schedules that were seen and settled, those that could not be, and where it stopped for lack of time."""
+
+    schedules: list[Schedule]
+    failures: list[Exception]
+    stopped_behind: str | None
+
+
+def _settle_all(
+    room: ScheduleRoom, workspace_id: str, state: AutomationState, after: str | None, out_of_time: Callable[[], bool]
+) -> _Settled:
+    """Settles every schedule behind `after`. One that fails does not keep the others from being paused."""
+    seen: list[Schedule] = []
+    failures: list[Exception] = []
+
+    def settle(schedule: Schedule) -> Exception | None:
+        try:
+            room.scheduler.settle(schedule, paused=state is AutomationState.PAUSED)
+        except (ClientError, BotoCoreError) as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="settle") as pool:
+        for chunk in _chunks(room.schedules.all(workspace_id, after)):
+            if seen and out_of_time():
+                return _Settled(seen, failures, seen[-1].schedule_id)
+            failures += filter(None, pool.map(settle, chunk))
+            seen += chunk
+    return _Settled(seen, failures, None)
+
+
+def _settle_changed(room: ScheduleRoom, workspace_id: str, after: str | None, seen: Sequence[Schedule]) -> None:
+    """Settles those that their owners have put or deleted since they were seen: the copies got what was wanted then."""
+    before = {schedule.schedule_id: schedule for schedule in seen}
+    now = {schedule.schedule_id: schedule for schedule in room.schedules.all(workspace_id, after)}
+    for schedule_id in sorted(before.keys() | now.keys()):
+        if before.get(schedule_id) != now.get(schedule_id):
+            settle_schedule(room, workspace_id, schedule_id, now.get(schedule_id))
+
+
+def _resume_runs(room: GuardRoom, workspace_id: str) -> None:
+    """Lets the paused runs go on from where they stopped.
+
+    One that pauses at this moment may be missing here: the worker that pauses it looks at the balance once more itself
+    (see `shared.runs.worker`).
+    """
+    for run_id in room.runs.waiting(workspace_id):
+        run = room.runs.get(workspace_id, run_id)
+        if run is not None:
+            resume_run(room.runs, room.schedules.ledger, run, room.schedules.clock())
+
+
+def _state_now(room: ScheduleRoom, workspace_id: str) -> AutomationState | None:
+    balance = room.ledger.balance(workspace_id)
+    if balance is None:
+        return None
+    return AutomationState.PAUSED if balance.is_exhausted(room.clock()) else AutomationState.ACTIVE
+
+
+def _announce(room: GuardRoom, automation: Automation | None, balance: Balance) -> None:
+    """Tells of a change that was not told yet; at least once, and never of one that was over before it was told."""
+    if automation is None or automation.is_settled:
+        return
+    if not automation.is_announced:
+        tell = paused if automation.state is AutomationState.PAUSED else resumed
+        room.announcer.announce(tell(automation, balance))
+    room.automation.announced(automation)
+
+
+def _chunks(schedules: Iterable[Schedule]) -> Iterator[list[Schedule]]:
+    iterator = iter(schedules)
+    while chunk := list(islice(iterator, _CHUNK)):
+        yield chunk

@@ -1,0 +1,69 @@
+"""The sweep: finds what a guard that failed has left behind, without looking at every workspace.
+
+It compares what fires with what should, from the side of EventBridge Scheduler: all copies of the deployment, a hundred
+at a time, beside the schedules and balances that they belong to. And it looks at what waits for credits although there
+are some. It changes nothing itself: it says where the guard has to go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from shared.automation.guard import GuardRoom
+from shared.dynamo.reads import READ_BATCH
+from shared.keys import WAITING_SHARDS
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Where the guard has to go: to a workspace, or only to one of its schedules."""
+
+    workspace_id: str
+    schedule_id: str | None = None
+
+
+def sweep(room: GuardRoom) -> Iterator[Call]:
+    """Everything that needs the guard, each workspace once.
+
+    Requests: three for every 100 schedules of the deployment, and two for every 100 workspaces in which something
+    waits, plus one for each shard of the index. Raises StoreUnavailable and botocore's errors.
+    """
+    called: set[Call] = set()
+    for calls in (_wrong_copies(room), _waiting_in_vain(room)):
+        for call in calls:
+            if call not in called and Call(call.workspace_id) not in called:
+                called.add(call)
+                yield call
+
+
+def _wrong_copies(room: GuardRoom) -> Iterator[Call]:
+    """Workspaces with copies that fire and must not, or do not and should; copies that belong to nothing."""
+    for page in room.schedules.scheduler.listed():
+        wanted = room.schedules.schedules.get_many((each.workspace_id, each.schedule_id) for each in page)
+        exhausted = _exhausted(room, [each.workspace_id for each in page])
+        for each in page:
+            schedule = wanted.get((each.workspace_id, each.schedule_id))
+            if schedule is None:
+                yield Call(each.workspace_id, each.schedule_id)
+            elif each.enabled is not (schedule.definition.enabled and not exhausted[each.workspace_id]):
+                yield Call(each.workspace_id)
+
+
+def _waiting_in_vain(room: GuardRoom) -> Iterator[Call]:
+    """Workspaces in which runs or announcements wait although there are credits."""
+    for shard in range(WAITING_SHARDS):
+        workspaces = sorted(room.runs.waiting_workspaces(shard))
+        for first in range(0, len(workspaces), READ_BATCH):
+            exhausted = _exhausted(room, workspaces[first : first + READ_BATCH])
+            yield from (Call(workspace_id) for workspace_id, is_out in exhausted.items() if not is_out)
+
+
+def _exhausted(room: GuardRoom, workspace_ids: list[str]) -> dict[str, bool]:
+    """Whether each of up to `READ_BATCH` workspaces is out of credits; one without an account is."""
+    now = room.schedules.clock()
+    balances = room.schedules.ledger.balances(workspace_ids)
+    return {
+        workspace_id: workspace_id not in balances or balances[workspace_id].is_exhausted(now)
+        for workspace_id in dict.fromkeys(workspace_ids)
+    }

@@ -1,0 +1,111 @@
+"""What may be asked of schedules: put one, delete one, and make the copy that fires agree with what its owner wants.
+
+Several may be at one copy at once: its owner, the credit guard that pauses, the guard that resumes. None of them holds
+a lock. Each looks, acts, and looks again, until what it acted on is still so; then whoever acted last acted on the
+truth (design section 7).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from botocore.exceptions import ClientError
+
+from shared.credits import Ledger
+from shared.feeds.definition import FeedDefinition
+from shared.feeds.store import FeedStore
+from shared.schedules.model import Schedule, ScheduleDefinition
+from shared.schedules.scheduler import Scheduler, is_conflict
+from shared.schedules.store import ScheduleStore
+from shared.times import Clock, utc_now
+
+MAX_LOOKS = 20
+"""Times that one copy is looked at while others keep changing what it should be."""
+
+
+class StillMoving(Exception):
+    """What was to be made so kept changing. Nothing is lost: a doorbell rang for each change, and the sweep comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownFeed:
+    """There is no such feed. Nothing was written."""
+
+    feed_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToPull:
+    """The feed has no source that a schedule could pull from. Nothing was written."""
+
+    feed_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRoom:
+    """What it takes to put schedules and to keep their copies."""
+
+    schedules: ScheduleStore
+    feeds: FeedStore
+    ledger: Ledger
+    scheduler: Scheduler
+    clock: Clock = utc_now
+
+
+def put_schedule(
+    room: ScheduleRoom, workspace_id: str, schedule_id: str, definition: ScheduleDefinition, now: datetime
+) -> Schedule | UnknownFeed | NothingToPull:
+    """Writes what the owner wants, and carries it over to EventBridge Scheduler.
+
+    Raises botocore's errors and StillMoving; the schedule may then be written already, and is carried over by its
+    doorbell.
+    """
+    feed = room.feeds.get(workspace_id, definition.feed_id)
+    if feed is None:
+        return UnknownFeed(definition.feed_id)
+    if not FeedDefinition.model_validate_json(feed.definition).pulls:
+        return NothingToPull(definition.feed_id)
+    schedule = room.schedules.put(workspace_id, schedule_id, definition, now)
+    settle_schedule(room, workspace_id, schedule_id, schedule)
+    return schedule
+
+
+def delete_schedule(room: ScheduleRoom, workspace_id: str, schedule_id: str) -> bool:
+    """Deletes the schedule and its copy; False when there was none."""
+    existed = room.schedules.delete(workspace_id, schedule_id)
+    settle_schedule(room, workspace_id, schedule_id)
+    return existed
+
+
+def settle_schedule(
+    room: ScheduleRoom, workspace_id: str, schedule_id: str, schedule: Schedule | None = None
+) -> Schedule | None:
+    """Makes one copy agree with the schedule as it is now, and with the credits that are there now.
+
+    `schedule` is what the caller has just seen, None when it saw none. Returns the schedule that the copy agrees with.
+    Raises ClientError, and StillMoving.
+    """
+    paused = is_paused(room, workspace_id)
+    for _ in range(MAX_LOOKS):
+        try:
+            if schedule is None:
+                room.scheduler.remove(workspace_id, schedule_id)
+            else:
+                room.scheduler.settle(schedule, paused=paused)
+            agreed = True
+        except ClientError as error:
+            if not is_conflict(error):
+                raise
+            agreed = False
+        acted_on = (schedule, paused)
+        schedule, paused = room.schedules.get(workspace_id, schedule_id), is_paused(room, workspace_id)
+        if agreed and (schedule, paused) == acted_on:
+            return schedule
+    raise StillMoving(f"schedule {schedule_id} of {workspace_id} changed under {MAX_LOOKS} looks")
+
+
+def is_paused(room: ScheduleRoom, workspace_id: str) -> bool:
+    """Whether the workspace's automation has to wait, as its balance is at this moment. Without an account it does."""
+    balance = room.ledger.balance(workspace_id)
+    return balance is None or balance.is_exhausted(room.clock())

@@ -1,0 +1,139 @@
+"""Schedules in the table of what is configured: what their owners want.
+
+EventBridge Scheduler holds copies of them that fire (see `shared.schedules.scheduler`). A change rings a doorbell, as
+that of a run does: the change and the call to carry it over are one write, and cannot be lost apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from shared import keys
+from shared.dynamo.reads import batch_get
+from shared.dynamo.transactions import Backoff
+from shared.dynamo.values import from_item, to_item
+from shared.keys import Item
+from shared.schedules.model import Schedule, ScheduleDefinition
+from shared.times import parse_rfc3339, to_rfc3339
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+DOORBELL = "schedule"
+"""What the doorbell of a schedule says, beside those of runs (see `shared.runs.store.Doorbell`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulePage:
+    """Schedules in the order of their identifiers; with a `cursor` there are more."""
+
+    schedules: tuple[Schedule, ...]
+    cursor: str | None
+
+
+class ScheduleStore:
+    """The schedules of all workspaces. All reads are consistent."""
+
+    def __init__(self, client: DynamoDBClient, table: str, *, backoff: Backoff | None = None) -> None:
+        self._client = client
+        self.table = table
+        self._backoff = backoff or Backoff()
+
+    def get(self, workspace_id: str, schedule_id: str) -> Schedule | None:
+        key = keys.schedule(workspace_id, schedule_id).attributes()
+        answer = self._client.get_item(TableName=self.table, Key=key, ConsistentRead=True)
+        return to_schedule(answer["Item"]) if "Item" in answer else None
+
+    def put(self, workspace_id: str, schedule_id: str, definition: ScheduleDefinition, now: datetime) -> Schedule:
+        """Writes the definition: of a new schedule, or as the next version of the one that is there.
+
+        Versions begin at the time in milliseconds, so that those of a schedule that was deleted and made anew are
+        higher than before: the copy that fires tells by its version whether it is out of date.
+        """
+        changes = {
+            **{name: f":{name}" for name in asdict(definition)},
+            "workspace_id": ":workspace_id",
+            "schedule_id": ":schedule_id",
+            "updated_at": ":now",
+            "created_at": "if_not_exists(#created_at, :now)",
+            "version": "if_not_exists(#version, :epoch) + :one",
+            "doorbell": ":doorbell",
+        }
+        values = {
+            **{f":{name}": value for name, value in asdict(definition).items()},
+            ":workspace_id": workspace_id,
+            ":schedule_id": schedule_id,
+            ":now": to_rfc3339(now),
+            ":epoch": int(now.timestamp() * 1000),
+            ":one": 1,
+            ":doorbell": DOORBELL,
+        }
+        answer = self._client.update_item(
+            TableName=self.table,
+            Key=keys.schedule(workspace_id, schedule_id).attributes(),
+            UpdateExpression="SET " + ", ".join(f"#{name} = {value}" for name, value in changes.items()),
+            ExpressionAttributeNames={f"#{name}": name for name in changes},
+            ExpressionAttributeValues=to_item(values),
+            ReturnValues="ALL_NEW",
+        )
+        return to_schedule(answer["Attributes"])
+
+    def delete(self, workspace_id: str, schedule_id: str) -> bool:
+        """Deletes the schedule; False when there was none. What it did stays in the log."""
+        key = keys.schedule(workspace_id, schedule_id).attributes()
+        answer = self._client.delete_item(TableName=self.table, Key=key, ReturnValues="ALL_OLD")
+        return "Attributes" in answer
+
+    def page(self, workspace_id: str, limit: int, cursor: str | None = None) -> SchedulePage:
+        """Up to `limit` schedules, and at most 1 MB of them. `cursor` is the one of the page before."""
+        answer = self._client.query(**self._request(workspace_id, cursor), Limit=limit)
+        last = answer.get("LastEvaluatedKey")
+        return SchedulePage(tuple(map(to_schedule, answer["Items"])), last["sk"]["S"] if last else None)
+
+    def all(self, workspace_id: str, after: str | None = None) -> Iterator[Schedule]:
+        """Every schedule of the workspace, in the order of their identifiers, from behind `after` on. One request for
+        about 2,000 of them (1 MB).
+        """
+        pages = self._client.get_paginator("query").paginate(**self._request(workspace_id, after))
+        for page in pages:
+            yield from map(to_schedule, page["Items"])
+
+    def get_many(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Schedule]:
+        """Those of up to `READ_BATCH` schedules, named by workspace and identifier, that there are."""
+        places = [keys.schedule(*each) for each in dict.fromkeys(wanted)]
+        found = map(to_schedule, batch_get(self._client, self.table, places, self._backoff))
+        return {(schedule.workspace_id, schedule.schedule_id): schedule for schedule in found}
+
+    def _request(self, workspace_id: str, after: str | None) -> dict[str, Any]:
+        values = {":pk": keys.schedules(workspace_id)}
+        condition = "pk = :pk"
+        if after is not None:
+            values[":after"] = after
+            condition += " AND sk > :after"
+        return {
+            "TableName": self.table,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeValues": to_item(values),
+            "ConsistentRead": True,
+        }
+
+
+def to_schedule(item: Item) -> Schedule:
+    values = from_item(item)
+    return Schedule(
+        workspace_id=values["workspace_id"],
+        schedule_id=values["schedule_id"],
+        definition=ScheduleDefinition(
+            feed_id=values["feed_id"],
+            expression=values["expression"],
+            time_zone=values["time_zone"],
+            enabled=values["enabled"],
+            description=values["description"],
+        ),
+        version=values["version"],
+        created_at=parse_rfc3339(values["created_at"]),
+        updated_at=parse_rfc3339(values["updated_at"]),
+    )
