@@ -43,6 +43,15 @@ class Workspace(TypedDict):
     credits: StarterCredits
 
 
+class PersonAdded(TypedDict):
+    """Somebody who may sign in, with a password that is shown once."""
+
+    person_id: str
+    workspace_id: str
+    email: str
+    temporary_password: str
+
+
 class TopUp(TypedDict):
     """The grant that a top-up became."""
 
@@ -73,11 +82,27 @@ class Grant(TypedDict):
     expires_at: str | None
 
 
+class Waiting(TypedDict):
+    """What goes on by itself after a top-up."""
+
+    schedules: int
+    runs: int
+
+
+class AutomationPaused(TypedDict):
+    """Why automation waits, since when, and what waits; `since` is None for the moments until the pause is noted."""
+
+    since: str | None
+    reason: str
+    waiting: Waiting
+
+
 class Credits(TypedDict):
     """The balance of a workspace."""
 
     workspace_id: str
     state: str
+    paused: AutomationPaused | None
     available: int
     owed: int
     granted: int
@@ -111,6 +136,81 @@ class Feed(TypedDict):
     created_at: str
     updated_at: str
     definition: dict[str, Any]
+
+
+class ScheduleSummary(TypedDict):
+    """A schedule in a listing: what its owner wants (`enabled`) and what comes of it (`state`)."""
+
+    schedule_id: str
+    feed_id: str
+    expression: str
+    time_zone: str
+    enabled: bool
+    description: str
+    version: int
+    state: str
+    next_firings: list[str]
+    runs_per_day: str
+    created_at: str
+    updated_at: str
+
+
+class ScheduleCost(TypedDict):
+    """What a schedule did in the last days, and the credits for it."""
+
+    days: int
+    since: str
+    credits: int
+    trigger_credits: int
+    record_credits: int
+    started: int
+    skipped: int
+    refused: int
+    runs: int
+    created: int
+    updated: int
+    unchanged: int
+
+
+class ExpectedCredits(TypedDict):
+    """Credits to be expected, as decimal text; `records` and `total` are None without a history."""
+
+    triggers: str
+    records: str | None
+    total: str | None
+
+
+class ExpectedCost(TypedDict):
+    """What a schedule is expected to cost."""
+
+    runs_per_day: str
+    per_day: ExpectedCredits
+    per_month: ExpectedCredits
+
+
+class FrequencyCost(ExpectedCost):
+    """What it would cost at another frequency."""
+
+    expression: str
+
+
+class Schedule(ScheduleSummary):
+    """A schedule with its costs."""
+
+    last_run_id: str | None
+    cost: ScheduleCost
+    expected: ExpectedCost
+    frequencies: list[FrequencyCost]
+
+
+class SourceCredentials(TypedDict):
+    """What is known of the credentials for a feed's source: everything but the secret."""
+
+    type: str
+    username: str | None
+    name: str | None
+    origin: str
+    updated_at: str
 
 
 class Upload(TypedDict):
@@ -160,6 +260,8 @@ class Run(TypedDict):
     dry_run: bool
     channel: str
     upload_id: str
+    schedule_id: NotRequired[str | None]
+    unmodified: NotRequired[bool]
     rows_read: int
     created: int
     updated: int
@@ -218,6 +320,7 @@ class Operation(TypedDict):
     drawn: list[Drawn]
     cost: list[Money]
     description: str | None
+    refused: str | None
 
 
 class Record(TypedDict):

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from productsync.commands import balance, demo, feeds, imports, operations, records, runs, stack, workspaces
+from productsync.commands import (
+    balance,
+    demo,
+    feeds,
+    imports,
+    operations,
+    people,
+    records,
+    runs,
+    schedules,
+    stack,
+    workspaces,
+)
 from productsync.commands.session import Session, in_session
 
 app = typer.Typer(
@@ -57,7 +69,10 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(operations.app, name="operations")
 app.add_typer(records.app, name="records")
 app.add_typer(feeds.app, name="feeds")
+app.add_typer(schedules.app, name="schedules")
 app.add_typer(workspaces.app, name="workspaces")
+app.add_typer(people.app, name="people")
+app.add_typer(people.own)
 
 if __name__ == "__main__":
     app()

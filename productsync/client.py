@@ -22,11 +22,15 @@ from productsync.answers import (
     Feed,
     Operation,
     Page,
+    PersonAdded,
     Preset,
     PresetInFull,
     Record,
     Rejection,
     Run,
+    Schedule,
+    ScheduleSummary,
+    SourceCredentials,
     TopUp,
     Upload,
     Workspace,
@@ -113,6 +117,12 @@ class Client:
         answer = self._call("POST", path, body=order, operator=True, repeat=Repeat.ALWAYS)
         return cast("Answer[TopUp]", answer)
 
+    def add_person(self, workspace_id: str, email: str) -> Answer[PersonAdded]:
+        """Lets a person sign in, with a temporary password (operator). Free."""
+        path = f"workspaces/{_segment(workspace_id)}/people"
+        answer = self._call("POST", path, body={"email": email}, operator=True, repeat=Repeat.ALWAYS)
+        return cast("Answer[PersonAdded]", answer)
+
     def credits(self) -> Answer[Credits]:
         """The balance and its grants. Free."""
         return cast("Answer[Credits]", self._get("credits"))
@@ -144,6 +154,39 @@ class Client:
         """Deletes a feed's definition; its runs and records stay. Free."""
         return self._call("DELETE", f"feeds/{_segment(feed_id)}", repeat=Repeat.ALWAYS)
 
+    # Schedules
+
+    def schedules(self, *, limit: int, cursor: str | None = None) -> Page[ScheduleSummary]:
+        """The schedules, without their costs. Free."""
+        return self._listing("schedules", {}, limit, cursor)
+
+    def schedule(self, schedule_id: str) -> Answer[Schedule]:
+        """One schedule, and what it costs. Free."""
+        return cast("Answer[Schedule]", self._get(f"schedules/{_segment(schedule_id)}"))
+
+    def put_schedule(self, schedule_id: str, definition: Mapping[str, Any]) -> Answer[Schedule]:
+        """Sets a schedule in place of the one there is, if any. Free; what it sets off is charged."""
+        path = f"schedules/{_segment(schedule_id)}"
+        return cast("Answer[Schedule]", self._call("PUT", path, body=definition, repeat=Repeat.ALWAYS))
+
+    def delete_schedule(self, schedule_id: str) -> Answer[dict[str, Any]]:
+        """Deletes a schedule; what it did stays in the log. Free."""
+        return self._call("DELETE", f"schedules/{_segment(schedule_id)}", repeat=Repeat.ALWAYS)
+
+    def put_credentials(self, feed_id: str, credentials: Mapping[str, Any]) -> Answer[SourceCredentials]:
+        """Gives a feed the credentials for its source. Free."""
+        path = f"feeds/{_segment(feed_id)}/credentials"
+        answer = self._call("PUT", path, body=credentials, repeat=Repeat.ALWAYS)
+        return cast("Answer[SourceCredentials]", answer)
+
+    def credentials(self, feed_id: str) -> Answer[SourceCredentials]:
+        """What is known of a feed's credentials. Free."""
+        return cast("Answer[SourceCredentials]", self._get(f"feeds/{_segment(feed_id)}/credentials"))
+
+    def delete_credentials(self, feed_id: str) -> Answer[dict[str, Any]]:
+        """Forgets a feed's credentials. Free."""
+        return self._call("DELETE", f"feeds/{_segment(feed_id)}/credentials", repeat=Repeat.ALWAYS)
+
     # Runs
 
     def request_upload(self, feed_id: str, *, content_length: int, file_name: str) -> Answer[Upload]:
@@ -174,9 +217,11 @@ class Client:
         if not response.is_success:
             raise UploadFailed(f"Cannot upload {file}", f"HTTP {response.status_code}: {response.text[:500]}")
 
-    def start_run(self, feed_id: str, upload_id: str, *, dry_run: bool = False) -> Answer[Run]:
-        """Starts an import: 1 credit for the call and 1 for each record it writes. A dry run is free."""
-        body: dict[str, Any] = {"upload_id": upload_id, "dry_run": dry_run}
+    def start_run(self, feed_id: str, upload_id: str | None = None, *, dry_run: bool = False) -> Answer[Run]:
+        """Starts an import, of what the feed's source holds unless an upload is given: 1 credit for the call and 1 for
+        each record it writes. A dry run is free.
+        """
+        body: dict[str, Any] = {"dry_run": dry_run} | ({} if upload_id is None else {"upload_id": upload_id})
         answer = self._call(
             "POST",
             f"feeds/{_segment(feed_id)}/runs",
@@ -228,7 +273,24 @@ class Client:
         """One record. A data call: 1 credit."""
         return cast("Answer[Record]", self._call("GET", f"records/{_segment(entity)}/{_segment(key)}"))
 
+    def put_record(self, entity: str, key: str, attributes: Mapping[str, Any]) -> Answer[Record]:
+        """Writes a record with these attributes and no others. 1 credit, and 1 if it changes; nothing for a person."""
+        return self._write("PUT", entity, key, {"attributes": attributes})
+
+    def patch_record(self, entity: str, key: str, attributes: Mapping[str, Any]) -> Answer[Record]:
+        """Changes some attributes of a record, None removing one. It costs what `put_record` does."""
+        return self._write("PATCH", entity, key, {"attributes": attributes})
+
+    def delete_record(self, entity: str, key: str) -> Answer[dict[str, Any]]:
+        """Deletes a record. 1 credit; nothing for a person."""
+        return self._write("DELETE", entity, key)
+
     # The calls themselves
+
+    def _write(self, method: str, entity: str, key: str, body: Mapping[str, Any] | None = None) -> Answer[Any]:
+        """The key makes a repetition the same write: charged once, and answered as the first was."""
+        path = f"records/{_segment(entity)}/{_segment(key)}"
+        return self._call(method, path, body=body, headers={"Idempotency-Key": uuid4().hex}, repeat=Repeat.ALWAYS)
 
     def _get(self, path: str, query: Mapping[str, str | None] | None = None) -> Answer[Any]:
         return self._call("GET", path, query=query, repeat=Repeat.ALWAYS)
@@ -303,7 +365,7 @@ class Client:
         raise NotConnected(
             "This needs the API key of a workspace",
             hint="Create one with `productsync workspaces create NAME`, "
-            f"or give --api-key, or {API_KEY_VARIABLE} in the environment.",
+            f"or give --api-key, or {API_KEY_VARIABLE} in the environment; or sign in with `productsync login EMAIL`.",
         )
 
 

@@ -36,6 +36,19 @@ def write_secret_file(path: Path, text: str) -> None:
         raise
 
 
+def read_state(path: Path) -> dict[str, Any] | None:
+    """A state file's content; None when there is none, or one that was cut short."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except PermissionError as error:
+        raise CommandFailure(f"Cannot read {path}", str(error)) from error
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
 def read_definition(path: Path) -> dict[str, Any]:
     """A feed definition from a JSON file. Raises UnusableFile, saying where, when it is none."""
     try:

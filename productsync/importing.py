@@ -59,7 +59,12 @@ def start_import(client: Client, output: Output, feed_id: str, file: Path, *, dr
     with output.stage(f"Uploading {file.name}", total=size) as stage:
         client.upload(ticket, file, progress=stage.advance_to)
         stage.done(size_text(size))
-    started = client.start_run(feed_id, ticket["upload_id"], dry_run=dry_run)
+    return start_run(client, feed_id, ticket["upload_id"], dry_run=dry_run)
+
+
+def start_run(client: Client, feed_id: str, upload_id: str | None, *, dry_run: bool) -> Imported:
+    """Starts a run of what was uploaded, or of what the feed's source holds."""
+    started = client.start_run(feed_id, upload_id, dry_run=dry_run)
     charged = started.charged or 0
     if started.replayed and started.operation_id is not None:
         # The answer to the first attempt was lost, but not what it cost.
@@ -116,6 +121,8 @@ def outcome_text(run: Run) -> str:
     state = run["state"]
     if state == "failed" and run["error"] is not None:
         return f"failed ({run['error']['code']})"
+    if run.get("unmodified"):
+        return f"{state}, the source is unmodified"
     counts = [
         f"{number(run['created'])} created",
         f"{number(run['updated'])} updated",

@@ -37,6 +37,8 @@ def show_run(output: Output, run: Run) -> None:
             ("Feed", run["feed_id"]),
             ("State", f"{run['state']} (dry run)" if run["dry_run"] else run["state"]),
             ("Progress", f"{float(run['progress']):.0%}"),
+            ("Schedule", run.get("schedule_id")),
+            ("Source", "unmodified" if run.get("unmodified") else None),
             ("Rows read", run["rows_read"]),
             ("Started", moment(run["created_at"])),
             ("Ended", moment(run["finished_at"])),
@@ -96,6 +98,8 @@ def show_credits(output: Output, balance: Credits) -> None:
         [
             ("Workspace", balance["workspace_id"]),
             ("Available", f"{credits_text(balance['available'])} ({balance['state']})"),
+            ("Paused", _automation_text(balance)),
+            ("Waiting", _waiting_text(balance)),
             ("Owed", balance["owed"] or None),
             ("Granted", balance["granted"]),
             ("Consumed", balance["consumed"]),
@@ -131,7 +135,7 @@ def show_operations(output: Output, operations: Iterable[Operation]) -> None:
     columns = [
         Column("At"),
         Column("Kind", rank=3),
-        Column("Feed", wraps=True, rank=1),
+        Column("Job", wraps=True, rank=1),
         Column("Credits", number=True),
         Column("Actions", wraps=True),
         Column("Money", number=True, rank=2),
@@ -145,7 +149,7 @@ def show_operations(output: Output, operations: Iterable[Operation]) -> None:
             one["kind"],
             one["job_id"],
             one["credits"],
-            actions_text(one["actions"]),
+            f"refused: {_refusal_text(one)}" if one["refused"] else actions_text(one["actions"]),
             money_text(one),
             one["description"],
             one["run_id"],
@@ -164,9 +168,10 @@ def show_operation(output: Output, operation: Operation) -> None:
             ("At", moment(operation["at"])),
             ("Kind", operation["kind"]),
             ("Channel", operation["channel"]),
-            ("Feed", operation["job_id"]),
+            ("Job", operation["job_id"]),
             ("Run", operation["run_id"]),
             ("What", operation["description"]),
+            ("Refused", _refusal_text(operation)),
             ("Actions", actions_text(operation["actions"])),
             ("Credits", operation["credits"]),
             ("Owed", operation["owed"] or None),
@@ -240,6 +245,27 @@ def value_text(value: object, length: int = 10_000) -> str:
     """An attribute's value on one line; what is not plain text is shown as JSON."""
     text = value if isinstance(value, str) else simplejson.dumps(value, use_decimal=True, ensure_ascii=False)
     return shorten(text, length)
+
+
+def _refusal_text(operation: Operation) -> str | None:
+    """Why what was due did not happen."""
+    return None if operation["refused"] is None else operation["refused"].replace("_", " ")
+
+
+def _automation_text(balance: Credits) -> str | None:
+    paused = balance["paused"]
+    if paused is None:
+        return None
+    reason = paused["reason"].replace("_", " ")
+    return reason if paused["since"] is None else f"{reason}, since {moment(paused['since'])}"
+
+
+def _waiting_text(balance: Credits) -> str | None:
+    """What goes on by itself after a top-up."""
+    if balance["paused"] is None:
+        return None
+    waiting = balance["paused"]["waiting"]
+    return f"schedules: {number(waiting['schedules'])}, runs: {number(waiting['runs'])}"
 
 
 def _pause_text(run: Run) -> str | None:

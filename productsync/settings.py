@@ -4,9 +4,10 @@ Each of the three values is taken from the first place that has it:
 
 1. an option (`--endpoint`, `--api-key`, `--operator-key`)
 2. the environment (`PRODUCTSYNC_ENDPOINT`, `PRODUCTSYNC_API_KEY`, `PRODUCTSYNC_OPERATOR_KEY`)
-3. the running embedded stack of this checkout, and the key of the last workspace that was created on it
+3. for the workspace's key: the person who has signed in to this very endpoint (`productsync login`)
+4. the running embedded stack of this checkout, and the key of the last workspace that was created on it
 
-The third place only ever serves the embedded stack itself: its keys are never sent to another endpoint, and a
+The last place only ever serves the embedded stack itself: its keys are never sent to another endpoint, and a
 workspace's key that belongs to an earlier stack is never used for a later one.
 """
 
@@ -17,12 +18,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 
-from productsync.failures import CommandFailure, NotConnected
-from productsync.files import write_secret_file
+from productsync.failures import NotConnected
+from productsync.files import read_state, write_secret_file
+from productsync.sign_in import Place, fresh, remembered
 
 if TYPE_CHECKING:
     from productsync.stack.state import StackState
@@ -31,6 +33,7 @@ HOME_VARIABLE = "PRODUCTSYNC_HOME"
 ENDPOINT_VARIABLE = "PRODUCTSYNC_ENDPOINT"
 API_KEY_VARIABLE = "PRODUCTSYNC_API_KEY"
 OPERATOR_KEY_VARIABLE = "PRODUCTSYNC_OPERATOR_KEY"
+SIGN_IN_VARIABLE = "PRODUCTSYNC_SIGN_IN"
 
 START_HINT = (
     "Start the embedded stack with `productsync up` (or `make up`), or name a deployment: "
@@ -112,14 +115,10 @@ def connect(options: Options, environment: Mapping[str, str], root: Path) -> Con
     if stack is not None and stack.endpoint != endpoint:
         stack = None
 
-    saved = saved_key(root, stack) if stack else None
+    given = _first((options.api_key, "the option --api-key"), (environment.get(API_KEY_VARIABLE), API_KEY_VARIABLE))
     return Connection(
         endpoint=endpoint,
-        api_key=_first(
-            (options.api_key, "the option --api-key"),
-            (environment.get(API_KEY_VARIABLE), API_KEY_VARIABLE),
-            (saved.secret if saved else None, "the last workspace created on the embedded stack"),
-        ),
+        api_key=given or _signed_in(root, endpoint) or _of_last_workspace(root, stack),
         operator_key=_first(
             (options.operator_key, "the option --operator-key"),
             (environment.get(OPERATOR_KEY_VARIABLE), OPERATOR_KEY_VARIABLE),
@@ -129,9 +128,22 @@ def connect(options: Options, environment: Mapping[str, str], root: Path) -> Con
     )
 
 
+def sign_in_place(connection: Connection, named: str | None, environment: Mapping[str, str]) -> Place:
+    """Where people sign in: as it is named, or on the embedded stack. Raises NotConnected when nothing says it."""
+    place = named or environment.get(SIGN_IN_VARIABLE)
+    if place:
+        return Place.parse(place, connection.stack.aws_endpoint if connection.stack else None)
+    if connection.stack is None or "SignIn" not in connection.stack.outputs:
+        raise NotConnected(
+            "It is not known where to sign in",
+            hint=f"Give --at, or {SIGN_IN_VARIABLE} in the environment: the output SignIn of the deployment.",
+        )
+    return Place.parse(connection.stack.outputs["SignIn"], connection.stack.aws_endpoint)
+
+
 def saved_key(root: Path, stack: "StackState") -> SavedKey | None:
     """The key of the last workspace created on this very stack, if there is one."""
-    document = _read_json(_credentials_file(root))
+    document = read_state(_credentials_file(root))
     if document is None or document.get("instance") != instance_of(stack):
         return None
     workspace_id, name, secret = document.get("workspace_id"), document.get("name"), document.get("api_key")
@@ -152,6 +164,22 @@ def save_key(root: Path, stack: "StackState", key: SavedKey) -> Path:
     }
     write_secret_file(path, json.dumps(document, indent=2) + "\n")
     return path
+
+
+def _signed_in(root: Path, endpoint: str) -> Secret | None:
+    """The token of the person who has signed in to this API."""
+    directory = state_directory(root)
+    person = remembered(directory, endpoint)
+    return (
+        None
+        if person is None
+        else Secret(fresh(directory, person).id_token, f"the sign-in of {person.email} (`productsync login`)")
+    )
+
+
+def _of_last_workspace(root: Path, stack: "StackState | None") -> Secret | None:
+    saved = saved_key(root, stack) if stack else None
+    return None if saved is None else Secret(saved.secret, "the last workspace created on the embedded stack")
 
 
 def _credentials_file(root: Path) -> Path:
@@ -190,16 +218,3 @@ def _is_this_machine(host: str) -> bool:
 
 def _first(*places: tuple[str | None, str]) -> Secret | None:
     return next((Secret(value.strip(), origin) for value, origin in places if value and value.strip()), None)
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    """A state file's content; None when there is none, or one that was cut short."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except PermissionError as error:
-        raise CommandFailure(f"Cannot read {path}", str(error)) from error
-    except ValueError:
-        return None
-    return document if isinstance(document, dict) else None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.credits.prices import PriceList
+from shared.schedules.scheduler import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,3 +48,73 @@ class Settings:
             max_feed_bytes=int(environment["MAX_FEED_BYTES"]),
             import_leg_seconds=int(environment["IMPORT_LEG_SECONDS"]),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleSettings:
+    """Where the copies of schedules are kept that fire, and what they call."""
+
+    target: Target
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> ScheduleSettings:
+        """Raises KeyError for what is missing: such a function must not start."""
+        return cls(
+            target=Target(
+                group=environment["SCHEDULE_GROUP"],
+                function_arn=environment["SCHEDULE_RUNNER_ARN"],
+                role_arn=environment["SCHEDULE_ROLE_ARN"],
+                dead_letters_arn=environment["SCHEDULE_DEAD_LETTERS_ARN"],
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardSettings:
+    """The queue of what the credit guard has to look at."""
+
+    queue_url: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> GuardSettings:
+        """Raises KeyError for what is missing: such a function must not start."""
+        return cls(queue_url=environment["GUARD_QUEUE_URL"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnouncementSettings:
+    """The topic on which is announced what happens to a workspace's credits."""
+
+    topic_arn: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> AnnouncementSettings:
+        """Raises KeyError for what is missing: such a function must not start."""
+        return cls(topic_arn=environment["CREDIT_EVENTS_TOPIC_ARN"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSettings:
+    """Where feeds may be fetched from, and where the credentials for that are kept.
+
+    `hosts` may have private addresses, all others may not. `buckets` are those of S3 that may be read, each workspace
+    its own folder of them. Secrets are named `{secrets_prefix}{workspace_id}/{feed_id}`.
+    """
+
+    hosts: frozenset[str]
+    buckets: frozenset[str]
+    secrets_prefix: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> SourceSettings:
+        """Raises KeyError for what is missing: such a function must not start."""
+        return cls(
+            hosts=_names(environment["SOURCE_HOSTS"].lower()),
+            buckets=_names(environment["SOURCE_BUCKETS"]),
+            secrets_prefix=environment["SOURCE_SECRETS_PREFIX"],
+        )
+
+
+def _names(listed: str) -> frozenset[str]:
+    """The names of a list that is separated by commas."""
+    return frozenset(name.strip() for name in listed.split(",") if name.strip())

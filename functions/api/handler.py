@@ -12,15 +12,27 @@ from aws_lambda_powertools.logging import correlation_paths
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.api import problems, requests
-from functions.api.routes import credits, feeds, operations, presets, records, runs, workspaces
+from functions.api.routes import (
+    credentials,
+    credits,
+    feeds,
+    operations,
+    people,
+    presets,
+    records,
+    runs,
+    schedules,
+    workspaces,
+)
 from shared.dynamo.transactions import StoreUnavailable
+from shared.schedules.commands import StillMoving
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = Logger()
 app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=requests.parse_body)
-for room in (workspaces, credits, presets, feeds, runs, operations, records):
+for room in (workspaces, people, credits, presets, feeds, credentials, runs, schedules, operations, records):
     app.include_router(room.router)
 
 
@@ -51,7 +63,7 @@ def no_route(_error: NotFoundError) -> Response[str]:
 
 
 def unavailable(error: Exception) -> Response[str]:
-    """DynamoDB or S3 did not answer, or not in time."""
+    """A service of AWS did not answer, or not in time, or others kept changing the same thing."""
     logger.error("unavailable", exc_info=error)
     return _tell(problems.unavailable())
 
@@ -69,5 +81,5 @@ def _tell(problem: problems.Problem) -> Response[str]:
 app.exception_handler(problems.Refusal)(refused)
 app.exception_handler(RequestValidationError)(not_valid)
 app.exception_handler(NotFoundError)(no_route)
-app.exception_handler([StoreUnavailable, ClientError, BotoCoreError])(unavailable)
+app.exception_handler([StoreUnavailable, StillMoving, ClientError, BotoCoreError])(unavailable)
 app.exception_handler(Exception)(failed)

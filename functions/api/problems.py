@@ -24,10 +24,15 @@ TITLES = {
     "not-found": "Not found",
     "idempotency-key-reused": "Idempotency key reused",
     "upload-missing": "Upload missing",
+    "nothing-to-pull": "Nothing to pull",
+    "source-not-encrypted": "Source not encrypted",
+    "feed-in-use": "Feed in use",
     "run-is-over": "Run is over",
     "run-is-not-paused": "Run is not paused",
     "request-repeated": "Request repeated",
+    "person-exists": "Person exists",
     "stale": "Changed by somebody else",
+    "precondition-failed": "Precondition failed",
     "content-too-large": "Content too large",
     "validation": "Validation failed",
     "unavailable": "Temporarily unavailable",
@@ -116,6 +121,11 @@ def conflict(slug: str, detail: str) -> Problem:
     return Problem(HTTPStatus.CONFLICT, slug, detail)
 
 
+def precondition_failed(detail: str) -> Problem:
+    """The thing is not at the version that the caller goes by."""
+    return Problem(HTTPStatus.PRECONDITION_FAILED, "precondition-failed", detail)
+
+
 def too_large(detail: str) -> Problem:
     """More bytes than are accepted."""
     return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "content-too-large", detail)
@@ -174,6 +184,7 @@ def _field_error(error: Mapping[str, Any]) -> FieldError:
         # A definition that is only wrong as a whole names the field itself (shared.feeds.definition).
         return FieldError(str(context["field"]), str(context["message"]))
     source, *place = error["loc"]
-    parts = [str(part) for part in place if not str(part).startswith("<")]
+    # An error deep in a record's attributes brings the rest of the way along (functions.api.models.records).
+    parts = [str(part) for part in (*place, *context.get("place", ())) if not str(part).startswith("<")]
     message = str(error["msg"]).removeprefix("Value error, ")
     return FieldError(".".join(parts) or str(source), message)

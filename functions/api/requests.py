@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from json import JSONDecodeError, loads
 from typing import Any, NoReturn
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from functions.api.problems import FieldError, Refusal, bad_request, invalid, too_large
 
@@ -26,7 +26,7 @@ def admitted(event: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in (event.get("pathParameters") or {}).items():
         # API Gateway passes on what was sent, still encoded; the embedded stack decodes it first. Both read the same
         # here, but for keys that hold an escape, such as a literal `%41`.
-        segment = quote(unquote(value), safe="")
+        segment = quote(unquote_to_bytes(value), safe="")
         path = path.replace(f"{{{name}}}", segment).replace(f"{{{name}+}}", segment)
     return {
         **event,
@@ -37,8 +37,11 @@ def admitted(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def path_value(encoded: str) -> str:
-    """A value of the path, as it was meant."""
-    return unquote(encoded)
+    """A value of the path, as it was meant. Raises Refusal when it is no UTF-8."""
+    try:
+        return unquote(encoded, errors="strict")
+    except UnicodeDecodeError:
+        raise Refusal(bad_request("The path holds something that is not percent-encoded UTF-8.")) from None
 
 
 def parse_body(text: str) -> dict[str, Any]:

@@ -5,14 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+import boto3
+
 from functions.api.uploads import Uploads
+from shared.automation.store import AutomationStore
 from shared.catalog import CatalogStore
 from shared.credits import Ledger, OperationLog
 from shared.dynamo.client import dynamodb_client
 from shared.feeds.store import FeedStore
 from shared.runs.artifacts import RunArtifacts
 from shared.runs.store import RunStore
-from shared.settings import Settings
+from shared.schedules.commands import ScheduleRoom
+from shared.schedules.history import ScheduleHistory
+from shared.schedules.scheduler import Scheduler, scheduler_client
+from shared.schedules.store import ScheduleStore
+from shared.settings import ScheduleSettings, Settings, SourceSettings
+from shared.sources.credentials import CredentialStore
 from shared.times import Clock, utc_now
 from shared.workspaces import WorkspaceStore
 
@@ -28,6 +36,9 @@ class Services:
     catalog: CatalogStore
     feeds: FeedStore
     runs: RunStore
+    schedules: ScheduleStore
+    automation: AutomationStore
+    history: ScheduleHistory
     artifacts: RunArtifacts
     uploads: Uploads
     workspaces: WorkspaceStore
@@ -47,7 +58,30 @@ def services() -> Services:
         catalog=CatalogStore(client, settings.catalog_table),
         feeds=FeedStore(client, settings.work_table),
         runs=RunStore(client, settings.work_table),
+        schedules=ScheduleStore(client, settings.work_table),
+        automation=AutomationStore(client, settings.work_table),
+        history=ScheduleHistory(client, settings.work_table),
         artifacts=RunArtifacts(uploads.s3, settings.data_bucket),
         uploads=uploads,
         workspaces=WorkspaceStore(client, settings.work_table, settings.credit_table),
     )
+
+
+@cache
+def schedule_room() -> ScheduleRoom:
+    """What it takes to put schedules; made at the first request for one, since no other needs EventBridge Scheduler."""
+    room = services()
+    scheduler = Scheduler(scheduler_client(), ScheduleSettings.from_environment().target)
+    return ScheduleRoom(room.schedules, room.feeds, room.ledger, scheduler, room.clock)
+
+
+@cache
+def source_settings() -> SourceSettings:
+    """Where feeds may be fetched from."""
+    return SourceSettings.from_environment()
+
+
+@cache
+def credential_store() -> CredentialStore:
+    """The credentials of feeds; made at the first request for one, since no other needs Secrets Manager."""
+    return CredentialStore(boto3.client("secretsmanager"), source_settings().secrets_prefix)

@@ -9,14 +9,21 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from botocore.config import Config
 
 from functions.feed_preparer.heartbeat import heartbeat
 from shared.dynamo.client import dynamodb_client
 from shared.runs.artifacts import RunArtifacts
 from shared.runs.model import RunState
 from shared.runs.preparer import PrepareRoom, give_up, prepare_run
+from shared.runs.pulling import PullRoom
 from shared.runs.store import RunStore
-from shared.settings import Settings
+from shared.settings import Settings, SourceSettings
+from shared.sources.credentials import CredentialStore
+from shared.sources.fetching import Patience
+from shared.sources.puller import Puller
+from shared.sources.store import LastFileStore
+from shared.times import utc_now
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -45,9 +52,30 @@ def settings() -> Settings:
 
 @cache
 def room() -> PrepareRoom:
-    return PrepareRoom(
-        runs=RunStore(dynamodb_client(), settings().work_table),
-        artifacts=RunArtifacts(boto3.client("s3"), settings().data_bucket),
+    dynamodb = dynamodb_client()
+    runs = RunStore(dynamodb, settings().work_table)
+    artifacts = RunArtifacts(boto3.client("s3"), settings().data_bucket)
+    pulling = PullRoom(
+        runs=runs,
+        artifacts=artifacts,
+        puller=puller(),
+        last_files=LastFileStore(dynamodb, settings().work_table),
+        clock=utc_now,
+    )
+    return PrepareRoom(runs, artifacts, pulling=pulling)
+
+
+def puller() -> Puller:
+    sources = SourceSettings.from_environment()
+    patience = Patience()
+    # Fetching tries again by itself, from the beginning, and within a time limit of its own.
+    config = Config(connect_timeout=patience.connect, read_timeout=patience.read, retries={"total_max_attempts": 1})
+    return Puller(
+        s3=boto3.client("s3", config=config),
+        credentials=CredentialStore(boto3.client("secretsmanager"), sources.secrets_prefix),
+        settings=sources,
+        max_bytes=settings().max_feed_bytes,
+        patience=patience,
     )
 
 

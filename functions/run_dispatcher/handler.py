@@ -1,12 +1,14 @@
-"""Sends a run whose doorbell rings to the queue that the doorbell names (design section 5).
+"""Sends a run or a schedule whose doorbell rings to the queue that answers it (design sections 5 and 7).
 
-The table's stream calls this for runs that carry a doorbell only (template.yaml). The record's image says who must
-act, and nothing more: whoever takes the message reads the run as it is then. So a record that comes twice does no harm.
+The table's stream calls this for items that carry a doorbell only (template.yaml). The record's image says who must
+act, and nothing more: whoever takes the message reads the item as it is then. So a record that comes twice does no
+harm.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +16,10 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
+from shared.automation.messages import GuardMessage
 from shared.runs.store import Doorbell
-from shared.settings import Settings
+from shared.schedules.store import DOORBELL as SCHEDULE_DOORBELL
+from shared.settings import GuardSettings, Settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -33,34 +37,44 @@ def settings() -> Settings:
 
 
 @cache
+def guard_settings() -> GuardSettings:
+    return GuardSettings.from_environment()
+
+
+@cache
 def sqs() -> SQSClient:
     return boto3.client("sqs")
 
 
-def queue_of(doorbell: Doorbell) -> str:
-    """The URL of the queue that answers the doorbell."""
-    match doorbell:
+def call_of(image: Mapping[str, Any]) -> tuple[str, str]:
+    """The URL of the queue that answers the image's doorbell, and the message for it.
+
+    Raises KeyError or ValueError when the image is neither a run nor a schedule of ours.
+    """
+    if image["doorbell"] == SCHEDULE_DOORBELL:
+        return guard_settings().queue_url, GuardMessage(image["workspace_id"], image["schedule_id"]).to_json()
+    run = {"workspace_id": image["workspace_id"], "run_id": image["run_id"], "leg": int(image["leg"])}
+    match Doorbell(image["doorbell"]):
         case Doorbell.PREPARE:
-            return settings().prepare_queue_url
+            return settings().prepare_queue_url, json.dumps(run)
         case Doorbell.IMPORT:
-            return settings().import_queue_url
+            return settings().import_queue_url, json.dumps(run)
 
 
 def dispatch(record: DynamoDBRecord) -> None:
-    """Sends the run of one stream record on its way. Raises when the queue does not take the message."""
+    """Sends what one stream record calls for. Raises when the queue does not take the message."""
     image = record.dynamodb.new_image if record.dynamodb else {}
     if "doorbell" not in image:
         # The mapping's filter keeps these away; without it they would still be none of this function's business.
         return
     try:
-        queue = queue_of(Doorbell(image["doorbell"]))
-        message = {"workspace_id": image["workspace_id"], "run_id": image["run_id"], "leg": int(image["leg"])}
+        queue, message = call_of(image)
     except (KeyError, ValueError):
         # No later try will find more in it; a report would hold up the whole shard for as long as the stream keeps it.
-        logger.exception("a doorbell that no run of ours has", extra={"event_id": record.event_id})
+        logger.exception("a doorbell that nothing of ours has", extra={"event_id": record.event_id})
         return
-    sqs().send_message(QueueUrl=queue, MessageBody=json.dumps(message))
-    logger.info("a run's doorbell rang", extra={**message, "doorbell": image["doorbell"], "state": image.get("state")})
+    sqs().send_message(QueueUrl=queue, MessageBody=message)
+    logger.info("a doorbell rang", extra={"doorbell": image["doorbell"], "call": message, "state": image.get("state")})
 
 
 @logger.inject_lambda_context(clear_state=True)

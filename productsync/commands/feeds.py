@@ -5,11 +5,14 @@ from typing import Annotated
 
 import typer
 
+from productsync.commands import credentials
 from productsync.commands.session import Session, in_session
 from productsync.importing import NoDefinition, definition_of
 from productsync.output import Column, moment
+from productsync.sources import parse_source, source_text
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(credentials.app, name="credentials")
 
 FeedId = Annotated[str, typer.Argument(metavar="FEED_ID", help="The feed.")]
 
@@ -34,9 +37,21 @@ def list_feeds(
         session.output.answer(page)
         return
     session.output.table(
-        [Column("Feed"), Column("Preset"), Column("Version", number=True, rank=2), Column("Changed", rank=1)],
         [
-            [feed["feed_id"], feed["definition"].get("preset"), feed["version"], moment(feed["updated_at"])]
+            Column("Feed"),
+            Column("Preset"),
+            Column("Source", wraps=True, rank=3),
+            Column("Version", number=True, rank=2),
+            Column("Changed", rank=1),
+        ],
+        [
+            [
+                feed["feed_id"],
+                feed["definition"].get("preset"),
+                source_text(feed["definition"]) or "upload",
+                feed["version"],
+                moment(feed["updated_at"]),
+            ]
             for feed in page["items"]
         ],
         empty="No feeds yet.",
@@ -55,6 +70,7 @@ def show(session: Session, feed_id: FeedId) -> None:
     session.output.facts(
         [
             ("Feed", feed["feed_id"]),
+            ("Source", source_text(feed["definition"])),
             ("Version", feed["version"]),
             ("Created", moment(feed["created_at"])),
             ("Changed", moment(feed["updated_at"])),
@@ -76,12 +92,23 @@ def put(
         bool | None,
         typer.Option("--skip-unchanged/--no-skip-unchanged", help="Leave records alone that would not change."),
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="Where its file is: https://…, s3://BUCKET/KEY, or upload."),
+    ] = None,
 ) -> None:
-    """Save a feed's definition, in place of the one it has. Free."""
+    """Save a feed's definition, in place of the one it has. Free.
+
+    With --source alone the rest of a saved definition stays.
+    """
     definition = definition_of(preset, feed, skip_unchanged=skip_unchanged)
-    if definition is None:
+    if definition is None and source is None:
         raise NoDefinition("A feed needs a definition", "give --preset, --feed, or both")
     with session.client() as client:
+        if definition is None:
+            definition = client.feed(feed_id).body["definition"]
+        if source is not None:
+            definition["source"] = parse_source(source)
         saved = client.put_feed(feed_id, definition).body
     if session.as_json:
         session.output.answer(saved)

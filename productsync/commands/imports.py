@@ -87,7 +87,7 @@ def import_file(
             client.put_feed(feed_id, definition)
         imported = start_import(client, output, feed_id, file, dry_run=dry_run)
         if no_wait:
-            _tell_started(session, imported.run)
+            tell_started(session, imported.run)
             return
         run = follow(client, output, imported.run)
         finish(session, client, Imported(run, imported.charged))
@@ -116,7 +116,8 @@ def finish(session: Session, client: Client, imported: Imported) -> None:
         raise typer.Exit(code)
 
 
-def _tell_started(session: Session, run: Run) -> None:
+def tell_started(session: Session, run: Run) -> None:
+    """Says how to find a run that nobody waits for."""
     if session.as_json:
         session.output.answer(run)
         return
@@ -132,7 +133,8 @@ def _report(client: Client, output: Output, imported: Imported) -> None:
     output.line()
     show_counts(output, run)
     output.line()
-    output.line(f"Run {run['run_id']}: {run['state']}, {run['rows_read']:,} rows read.")
+    read = "its source is unmodified" if run.get("unmodified") else f"{run['rows_read']:,} rows read"
+    output.line(f"Run {run['run_id']}: {run['state']}, {read}.")
     if run["dry_run"]:
         available = run.get("credits_available")
         output.line(preview_text(run, balance["available"] if available is None else available))

@@ -15,9 +15,13 @@ app = typer.Typer(invoke_without_command=True)
 @in_session
 def operations(
     session: Session,
-    feed_id: Annotated[str | None, typer.Option(help="Only what this feed used.")] = None,
+    job_id: Annotated[
+        str | None, typer.Option("--feed-id", "--schedule-id", help="Only what this feed, or this schedule, used.")
+    ] = None,
     run_id: Annotated[str | None, typer.Option(help="Only what this run used.")] = None,
-    kind: Annotated[str | None, typer.Option(help="Only this kind: import, api_call.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Only this kind: import, api_call, scheduled_job, settlement.")
+    ] = None,
     since: Annotated[
         str | None, typer.Option("--from", metavar="TIME", callback=rfc3339, help="Not before this time (UTC).")
     ] = None,
@@ -33,7 +37,7 @@ def operations(
     """
     if session.subcommand is not None:
         return
-    filters = {"from": since, "to": until, "kind": kind, "job_id": feed_id, "run_id": run_id}
+    filters = {"from": since, "to": until, "kind": kind, "job_id": job_id, "run_id": run_id}
     with session.client() as client:
         page = client.operations(filters, limit=limit, cursor=cursor)
     if session.as_json:

@@ -2,8 +2,10 @@
 
 from typing import Annotated, Any
 
+import simplejson
 import typer
 
+from productsync.answers import Record
 from productsync.client import MAX_PAGE, Answer
 from productsync.commands.session import Session, in_session
 from productsync.output import Column, Output, credits_text, moment, number, shorten
@@ -12,12 +14,13 @@ from productsync.reports import value_text
 app = typer.Typer(no_args_is_help=True)
 
 Entity = Annotated[str, typer.Argument(metavar="ENTITY", help="product, category, variant, ...")]
+Key = Annotated[str, typer.Argument(metavar="KEY", help="The record's key.")]
 
 
 @app.callback()
 @in_session
 def records(session: Session) -> None:
-    """What is in the catalogue. Reading it through the API is a data call: 1 credit each."""
+    """What is in the catalogue. Reading and writing it are data calls; for a person (`login`) they are free."""
 
 
 @app.command("list", no_args_is_help=True)
@@ -55,12 +58,75 @@ def list_records(
 
 @app.command(no_args_is_help=True)
 @in_session
-def get(
-    session: Session, entity: Entity, key: Annotated[str, typer.Argument(metavar="KEY", help="The record's key.")]
-) -> None:
+def get(session: Session, entity: Entity, key: Key) -> None:
     """One record. Costs 1 credit."""
     with session.client() as client:
         answer = client.record(entity, key)
+    _show(session, answer)
+
+
+def _attributes(texts: list[str]) -> list[str]:
+    """Refuses what is no attribute before anything is sent."""
+    for text in texts:
+        _attribute(text)
+    return texts
+
+
+@app.command("set", no_args_is_help=True)
+@in_session
+def set_record(
+    session: Session,
+    entity: Entity,
+    key: Key,
+    attributes: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME=TEXT|NAME:=JSON...",
+            callback=_attributes,
+            help="`title=Drill` is text, `price:=12.50` JSON (a number, true, a list, ...), `note:=null` removes.",
+        ),
+    ],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="These attributes and no others; creates the record if it is not there.")
+    ] = False,
+) -> None:
+    """Change a record's attributes. Costs 1 credit, and 1 if the record changes; free for a person (`login`)."""
+    wanted = dict(map(_attribute, attributes))
+    with session.client() as client:
+        write = client.put_record if replace else client.patch_record
+        answer = write(entity, key, wanted)
+    _show(session, answer)
+
+
+@app.command(no_args_is_help=True)
+@in_session
+def delete(session: Session, entity: Entity, key: Key) -> None:
+    """Delete a record. Costs 1 credit; free for a person (`login`)."""
+    with session.client() as client:
+        answer = client.delete_record(entity, key)
+    if session.as_json:
+        session.output.answer(answer.body)
+        return
+    session.output.line(f"Deleted: {entity} {key}.")
+    _tell_cost(session.output, answer)
+
+
+def _attribute(text: str) -> tuple[str, Any]:
+    """`title=Drill` or `price:=12.50`: a name and its value, numbers exact."""
+    name, separator, value = text.partition("=")
+    is_json = name.endswith(":")
+    name = name.removesuffix(":")
+    if not separator or not name:
+        raise typer.BadParameter(f"{text!r} is not NAME=TEXT or NAME:=JSON")
+    if not is_json:
+        return name, value
+    try:
+        return name, simplejson.loads(value, use_decimal=True)
+    except ValueError as error:
+        raise typer.BadParameter(f"{value!r} of {name} is not JSON; {name}={value} would be text") from error
+
+
+def _show(session: Session, answer: Answer[Record]) -> None:
     record, output = answer.body, session.output
     if session.as_json:
         output.answer(record)
@@ -71,7 +137,7 @@ def get(
             ("Version", record["version"]),
             ("Created", moment(record["created_at"])),
             ("Updated", moment(record["updated_at"])),
-            ("Paid by", record["operation_id"]),
+            ("Paid by", record["operation_id"] or "nobody: written by hand"),
         ]
     )
     output.line()

@@ -6,9 +6,9 @@ import typer
 
 from productsync.answers import Page, Run
 from productsync.client import MAX_PAGE, Client
-from productsync.commands.imports import finish, follow
+from productsync.commands.imports import finish, follow, tell_started
 from productsync.commands.session import Session, in_session
-from productsync.importing import Imported
+from productsync.importing import Imported, start_run
 from productsync.reports import show_rejections, show_run, show_runs
 
 app = typer.Typer(invoke_without_command=True)
@@ -39,6 +39,28 @@ def list_runs(
     if cursor is not None and feed_id is None:
         raise typer.BadParameter("a cursor belongs to one feed's listing: give --feed-id too")
     _list(session, feed_id, limit, cursor)
+
+
+@app.command(no_args_is_help=True)
+@in_session
+def start(
+    session: Session,
+    feed_id: Annotated[str, typer.Argument(metavar="FEED_ID", help="A feed whose definition has a source.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say exactly what it would cost. Writes nothing and is free.")
+    ] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Start the run and leave.")] = False,
+) -> None:
+    """Fetch a feed's file from its source and import it: 1 credit for the call, and 1 for each record that it writes.
+
+    A source that holds what the last run took from it ends the run at once. Exit codes as of import.
+    """
+    with session.client() as client:
+        started = start_run(client, feed_id, None, dry_run=dry_run)
+        if not no_wait:
+            finish(session, client, Imported(follow(client, session.output, started.run), started.charged))
+            return
+    tell_started(session, started.run)
 
 
 @app.command(no_args_is_help=True)

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from mypy_boto3_apigateway import APIGatewayClient
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_scheduler import EventBridgeSchedulerClient
+    from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sts import STSClient
 
@@ -76,6 +79,10 @@ class Aws:
         """Tables, by the low-level interface."""
         return self.session.client("dynamodb", **self._options(max_pool_connections=max_pool_connections))
 
+    def events(self) -> EventBridgeClient:
+        """Buses of events and their rules."""
+        return self.session.client("events", **self._options())
+
     def lambda_(self) -> LambdaClient:
         """Functions."""
         return self.session.client("lambda", **self._options())
@@ -83,6 +90,14 @@ class Aws:
     def s3(self) -> S3Client:
         """Buckets, addressed by path and signed by version 4, which is what works everywhere."""
         return self.session.client("s3", **self._options(signature_version="s3v4", s3={"addressing_style": "path"}))
+
+    def scheduler(self) -> EventBridgeSchedulerClient:
+        """Schedules as they fire."""
+        return self.session.client("scheduler", **self._options())
+
+    def sns(self) -> SNSClient:
+        """Topics."""
+        return self.session.client("sns", **self._options())
 
     def sqs(self) -> SQSClient:
         """Queues."""

@@ -26,9 +26,18 @@ STACK_NAME = "productsync"
 PREFERRED_PORT = 4566
 """Where tools for an embedded AWS look for one; `up` takes it when it is free."""
 POLL_SECONDS = 0.05
-PARAMETERS = {"RequireTls": "false", "PreparerConcurrency": "0", "WorkerConcurrency": "0"}
-"""What the embedded stack has otherwise than the template's defaults: it answers on loopback without TLS, and limits by
-itself how many functions run at once (given as a parameter, it takes the limit for text).
+PARAMETERS = {
+    "RequireTls": "false",
+    "PreparerConcurrency": "0",
+    "WorkerConcurrency": "0",
+    "GuardConcurrency": "0",
+    "ScheduleGroupInIam": "false",
+    "SourceHosts": "localhost,127.0.0.1",
+    "SourceBuckets": "productsync-sources",
+}
+"""What the embedded stack has otherwise than the template's defaults: it answers on loopback without TLS, limits by
+itself how many functions run at once (given as a parameter, it takes the limit for text), and checks rights on
+schedules without their group. Feeds may be fetched from this machine, and from a bucket that whoever wants it makes.
 """
 
 

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"
-SERVICES = "apigateway,cloudformation,dynamodb,dynamodbstreams,iam,lambda,logs,monitoring,s3,sns,sqs,sts"
+SERVICES = (
+    "apigateway,cloudformation,cognito-idp,dynamodb,dynamodbstreams,events,iam,lambda,logs,monitoring,s3,scheduler,"
+    "secretsmanager,sns,sqs,sts"
+)
 """What template.yaml uses; nothing else is switched on."""
 
 START_SECONDS = 30.0

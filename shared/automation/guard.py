@@ -19,7 +19,7 @@ from typing import Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared.automation.announcing import Announcement, paused, resumed
+from shared.automation.announcing import Announcement, of_automation
 from shared.automation.store import Automation, AutomationState, AutomationStore
 from shared.credits import Balance
 from shared.runs.commands import resume_run
@@ -48,6 +48,7 @@ class GuardRoom:
     runs: RunStore
     automation: AutomationStore
     announcer: Announces
+    at_once: int = AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def attend(
         automation = room.automation.note(workspace_id, state, now)
         # What was settled for another state has to be settled anew.
         after = going_on.after if going_on and going_on.state is state else None
-        settled = _settle_all(room.schedules, workspace_id, state, after, out_of_time)
+        settled = _settle_all(room, workspace_id, state, after, out_of_time)
         if settled.stopped_behind is not None:
             return Unfinished(state, settled.stopped_behind)
         if state is AutomationState.ACTIVE:
@@ -109,9 +110,7 @@ def attend(
 
 def attend_schedule(room: GuardRoom, workspace_id: str, schedule_id: str) -> None:
     """Carries one schedule over that its owner has changed or deleted. Raises as `settle_schedule` does."""
-    settle_schedule(
-        room.schedules, workspace_id, schedule_id, room.schedules.schedules.get(workspace_id, schedule_id)
-    )
+    settle_schedule(room.schedules, workspace_id, schedule_id, room.schedules.schedules.get(workspace_id, schedule_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +123,7 @@ class _Settled:
 
 
 def _settle_all(
-    room: ScheduleRoom, workspace_id: str, state: AutomationState, after: str | None, out_of_time: Callable[[], bool]
+    room: GuardRoom, workspace_id: str, state: AutomationState, after: str | None, out_of_time: Callable[[], bool]
 ) -> _Settled:
     """Settles every schedule behind `after`. One that fails does not keep the others from being paused."""
     seen: list[Schedule] = []
@@ -132,13 +131,14 @@ def _settle_all(
 
     def settle(schedule: Schedule) -> Exception | None:
         try:
-            room.scheduler.settle(schedule, paused=state is AutomationState.PAUSED)
-        except (ClientError, BotoCoreError) as error:
+            if not room.schedules.scheduler.settle(schedule, paused=state is AutomationState.PAUSED):
+                attend_schedule(room, workspace_id, schedule.schedule_id)
+        except (ClientError, BotoCoreError, StillMoving) as error:
             return error
         return None
 
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="settle") as pool:
-        for chunk in _chunks(room.schedules.all(workspace_id, after)):
+    with ThreadPoolExecutor(room.at_once, thread_name_prefix="settle") as pool:
+        for chunk in _chunks(room.schedules.schedules.all(workspace_id, after)):
             if seen and out_of_time():
                 return _Settled(seen, failures, seen[-1].schedule_id)
             failures += filter(None, pool.map(settle, chunk))
@@ -178,9 +178,12 @@ def _announce(room: GuardRoom, automation: Automation | None, balance: Balance) 
     """Tells of a change that was not told yet; at least once, and never of one that was over before it was told."""
     if automation is None or automation.is_settled:
         return
+    # Another guard may have told it, or more than that, since this one noted the state.
+    automation = room.automation.get(balance.workspace_id)
+    if automation is None or automation.is_settled:
+        return
     if not automation.is_announced:
-        tell = paused if automation.state is AutomationState.PAUSED else resumed
-        room.announcer.announce(tell(automation, balance))
+        room.announcer.announce(of_automation(automation, balance))
     room.automation.announced(automation)
 
 

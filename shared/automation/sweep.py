@@ -9,10 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
-from shared.automation.guard import GuardRoom
 from shared.dynamo.reads import READ_BATCH
 from shared.keys import WAITING_SHARDS
+from shared.runs.store import RunStore
+from shared.schedules.commands import ScheduleRoom
+
+
+class SweepRoom(Protocol):
+    """What sweeping takes; a guard's room has it too."""
+
+    @property
+    def schedules(self) -> ScheduleRoom: ...
+
+    @property
+    def runs(self) -> RunStore: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +35,7 @@ class Call:
     schedule_id: str | None = None
 
 
-def sweep(room: GuardRoom) -> Iterator[Call]:
+def sweep(room: SweepRoom) -> Iterator[Call]:
     """Everything that needs the guard, each workspace once.
 
     Requests: three for every 100 schedules of the deployment, and two for every 100 workspaces in which something
@@ -37,7 +49,7 @@ def sweep(room: GuardRoom) -> Iterator[Call]:
                 yield call
 
 
-def _wrong_copies(room: GuardRoom) -> Iterator[Call]:
+def _wrong_copies(room: SweepRoom) -> Iterator[Call]:
     """Workspaces with copies that fire and must not, or do not and should; copies that belong to nothing."""
     for page in room.schedules.scheduler.listed():
         wanted = room.schedules.schedules.get_many((each.workspace_id, each.schedule_id) for each in page)
@@ -50,7 +62,7 @@ def _wrong_copies(room: GuardRoom) -> Iterator[Call]:
                 yield Call(each.workspace_id)
 
 
-def _waiting_in_vain(room: GuardRoom) -> Iterator[Call]:
+def _waiting_in_vain(room: SweepRoom) -> Iterator[Call]:
     """Workspaces in which runs or announcements wait although there are credits."""
     for shard in range(WAITING_SHARDS):
         workspaces = sorted(room.runs.waiting_workspaces(shard))
@@ -59,7 +71,7 @@ def _waiting_in_vain(room: GuardRoom) -> Iterator[Call]:
             yield from (Call(workspace_id) for workspace_id, is_out in exhausted.items() if not is_out)
 
 
-def _exhausted(room: GuardRoom, workspace_ids: list[str]) -> dict[str, bool]:
+def _exhausted(room: SweepRoom, workspace_ids: list[str]) -> dict[str, bool]:
     """Whether each of up to `READ_BATCH` workspaces is out of credits; one without an account is."""
     now = room.schedules.clock()
     balances = room.schedules.ledger.balances(workspace_ids)

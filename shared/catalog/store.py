@@ -29,22 +29,24 @@ def put_record(table: str, record: Record, seen: Record | None) -> Write:
     item = record_item(record)
     if seen is None:
         return put_new(table, item)
+    return Write({"Put": {"TableName": table, "Item": item, **_still(seen)}})
+
+
+def delete_record(table: str, seen: Record) -> Write:
+    """Deletes the record if it is still what was `seen`."""
+    return Write({"Delete": {"TableName": table, "Key": seen.primary_key.attributes(), **_still(seen)}})
+
+
+def _still(seen: Record) -> dict[str, Any]:
+    """The condition that the record stands as it was seen, for any write."""
     version_is_as_seen = "version = :version"
     # Versions begin anew with a record that is deleted and made again.
     still_the_same_record = "created_at = :created_at"
-    return Write(
-        {
-            "Put": {
-                "TableName": table,
-                "Item": item,
-                "ConditionExpression": f"{version_is_as_seen} AND {still_the_same_record}",
-                "ExpressionAttributeValues": to_item(
-                    {":version": seen.version, ":created_at": to_rfc3339(seen.created_at)}
-                ),
-                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            }
-        }
-    )
+    return {
+        "ConditionExpression": f"{version_is_as_seen} AND {still_the_same_record}",
+        "ExpressionAttributeValues": to_item({":version": seen.version, ":created_at": to_rfc3339(seen.created_at)}),
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from shared.feeds.entities import EntityDefinition
 from shared.feeds.fields import Part
 from shared.feeds.formats import DELIMITED, TABLES, FormatDefinition
 from shared.feeds.presets import PRESETS
+from shared.feeds.sources import PulledSource, Source, UploadSource
 
 
 class FeedDefinition(Part):
@@ -27,7 +28,18 @@ class FeedDefinition(Part):
     format: FormatDefinition | None = None
     entities: Annotated[list[EntityDefinition], Field(min_length=1, max_length=8)] | None = None
     skip_unchanged: bool = True
+    source: Source | None = None
     description: str | None = Field(default=None, max_length=1000)
+
+    @property
+    def pulled(self) -> PulledSource | None:
+        """The source that a run can fetch by itself; None where files are uploaded."""
+        return None if isinstance(self.source, UploadSource) else self.source
+
+    @property
+    def pulls(self) -> bool:
+        """Whether a run can fetch its file by itself."""
+        return self.pulled is not None
 
     @field_validator("preset")
     @classmethod

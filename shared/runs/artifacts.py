@@ -103,6 +103,25 @@ class RunArtifacts:
             raise
         return Upload(answer["ContentLength"], answer["ETag"])
 
+    def upload_etag(self, run: Run) -> str | None:
+        """The tag of the run's upload; None while there is none."""
+        upload = self.upload(run.workspace_id, run.feed_id, run.upload_id)
+        return None if upload is None else upload.etag
+
+    def keep_upload(self, run: Run, file: Path) -> str | None:
+        """Keeps a local file as the run's upload and gives its tag; None when there is one already, which stays.
+
+        One request whatever its size: the file is there as a whole, or not at all.
+        """
+        key = upload_key(run.workspace_id, run.feed_id, run.upload_id)
+        try:
+            with file.open("rb") as body:
+                return self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, IfNoneMatch="*")["ETag"]
+        except ClientError as error:
+            if _is_replaced(error):
+                return None
+            raise
+
     def download_upload(self, run: Run, target: Path) -> None:
         """Copies the run's upload into a local file.
 
@@ -113,7 +132,7 @@ class RunArtifacts:
         try:
             answer = self._s3.get_object(Bucket=self._bucket, Key=key, IfMatch=run.upload_etag)
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("PreconditionFailed", "412"):
+            if _is_replaced(error):
                 raise UploadReplaced(key) from error
             raise _missing(error, key) from error
         with target.open("wb") as file, answer["Body"] as body:
@@ -222,6 +241,10 @@ class RunArtifacts:
 
 def _missing(error: ClientError, key: str) -> Exception:
     return ArtifactMissing(key) if _is_missing(error) else error
+
+
+def _is_replaced(error: ClientError) -> bool:
+    return error.response["Error"]["Code"] in ("PreconditionFailed", "412")
 
 
 def _is_missing(error: ClientError) -> bool:

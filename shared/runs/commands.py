@@ -22,7 +22,7 @@ from shared.credits import (
     Stale,
     UnknownWorkspace,
 )
-from shared.ids import fingerprint, new_run_id, operation_id
+from shared.ids import fingerprint, new_run_id, new_upload_id, operation_id
 from shared.runs.artifacts import RunArtifacts
 from shared.runs.model import Run, RunState, resumed
 from shared.runs.store import Doorbell, RunStore, put_new_run
@@ -36,13 +36,13 @@ _DOORBELLS = {RunState.PREPARING: Doorbell.PREPARE, RunState.RUNNING: Doorbell.I
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRun:
-    """The wish to run a feed on an upload. `request_id` names the request; `idempotency_key` is the client's, if it
-    sent one.
+    """The wish to run a feed: on an upload, or, without an `upload_id`, on what its source holds. `request_id` names
+    the request; `idempotency_key` is the client's, if it sent one.
     """
 
     workspace_id: str
     feed_id: str
-    upload_id: str
+    upload_id: str | None
     dry_run: bool
     channel: Channel
     request_id: str
@@ -69,6 +69,45 @@ def replayed_start(wish: StartRun, ledger: Ledger) -> Replayed | OperationIdReus
     return None if call is None else ledger.told(call)
 
 
+def new_run(
+    artifacts: RunArtifacts,
+    definition: str,
+    *,
+    workspace_id: str,
+    feed_id: str,
+    channel: Channel,
+    now: datetime,
+    upload_id: str | None = None,
+    upload_etag: str = "",
+    dry_run: bool = False,
+    schedule_id: str | None = None,
+) -> Run:
+    """A run that is to be prepared, with its definition kept; it begins when `put_new_run` has written it.
+
+    `definition` is the feed's as it is now, as JSON: the run keeps to it whatever becomes of the feed, and likewise to
+    the upload as `upload_etag` tells it from another. Without an upload the run is to fetch its file from the feed's
+    source, and keeps it as an upload of its own.
+    """
+    run = Run(
+        run_id=new_run_id(now),
+        workspace_id=workspace_id,
+        feed_id=feed_id,
+        upload_id=upload_id or new_upload_id(now),
+        upload_etag=upload_etag,
+        channel=channel,
+        dry_run=dry_run,
+        state=RunState.PREPARING,
+        created_at=now,
+        updated_at=now,
+        step_at=now,
+        schedule_id=schedule_id,
+    )
+    # Before the run: the files of a run that is then refused are swept away by the bucket's lifecycle, but a run
+    # without its definition could never be prepared.
+    artifacts.put_definition(run, definition)
+    return run
+
+
 def start_run(
     wish: StartRun,
     definition: str,
@@ -82,28 +121,21 @@ def start_run(
     now: datetime,
 ) -> StartOutcome:
     """Starts a run, once per idempotency key. `render` gives the answer that a retry of the key is given again, as
-    JSON;
-    `definition` is the feed's as it is now, as JSON: the run keeps to it whatever becomes of the feed,
-    and likewise to the upload as `upload_etag` tells it from another.
+    JSON; `definition` and `upload_etag` are as for `new_run`.
 
     Starting costs an API call, except for a person and for a dry run (design section 2).
     """
-    run = Run(
-        run_id=new_run_id(now),
+    run = new_run(
+        artifacts,
+        definition,
         workspace_id=wish.workspace_id,
         feed_id=wish.feed_id,
+        channel=wish.channel,
+        now=now,
         upload_id=wish.upload_id,
         upload_etag=upload_etag,
-        channel=wish.channel,
         dry_run=wish.dry_run,
-        state=RunState.PREPARING,
-        created_at=now,
-        updated_at=now,
-        step_at=now,
     )
-    # Before the run: the files of a run that is then refused are swept away by the bucket's lifecycle, but a run
-    # without its definition could never be prepared.
-    artifacts.put_definition(run, definition)
     outcome = ledger.commit(_plan(wish, run, runs.table, prices, render(run)))
     if isinstance(outcome, Stale):
         raise AssertionError(f"run identifier {run.run_id} is taken")
@@ -138,7 +170,7 @@ def _client_call(wish: StartRun, answer: str) -> ClientCall | None:
 
 
 def _asked(wish: StartRun) -> str:
-    return fingerprint("start run", wish.feed_id, wish.upload_id, str(wish.dry_run))
+    return fingerprint("start run", wish.feed_id, wish.upload_id or "", str(wish.dry_run))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Prepares a run: from the uploaded file to the records that a worker carries out. Nothing is charged here."""
+"""Prepares a run: from its file, uploaded or fetched, to the records that a worker carries out. Free of charge."""
 
 from __future__ import annotations
 
@@ -12,40 +12,55 @@ from pathlib import Path
 from shared.feeds import FeedDefinition, FeedUnreadable, PreparedFeed, prepare, resolve
 from shared.runs.artifacts import ArtifactMissing, Manifest, RunArtifacts, UploadReplaced
 from shared.runs.model import Counts, Failure, Run, RunState, failed
+from shared.runs.pulling import Overtaken, PullRoom, pull
 from shared.runs.store import Doorbell, RunStore
+from shared.sources.errors import SourceFailed
 from shared.times import Clock, utc_now
 
+_UPLOAD = "upload"
 _SHOW_PROGRESS_EVERY = timedelta(seconds=10)
 """How often a run whose file takes long to read writes how far it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class PrepareRoom:
-    """What preparing takes. `workdir` is local disk for the upload, the folding and the prepared records."""
+    """What preparing takes. `workdir` is local disk for the upload, the folding and the prepared records; without
+    `pulling` only runs on uploads can be prepared.
+    """
 
     runs: RunStore
     artifacts: RunArtifacts
     clock: Clock = utc_now
     workdir: Path | None = None
+    pulling: PullRoom | None = None
 
 
 def prepare_run(
     room: PrepareRoom, workspace_id: str, run_id: str, out_of_time: Callable[[], bool] = lambda: False
 ) -> Run | None:
-    """Prepares a run, or fails it with a reason when its file cannot be read as a whole, or not before `out_of_time`.
+    """Prepares a run: fetches its file where nobody sent one, and reads it. Fails the run with a reason when its source
+    gives no file, or its file cannot be read as a whole, or not before `out_of_time`.
 
     Returns the run as it stands afterwards, None when there is none. Preparing twice does no harm: the same files are
-    written again, and the run moves on once. Raises botocore's errors.
+    written again, and the run moves on once. Raises StoreUnavailable and botocore's errors.
     """
-    run = room.runs.get(workspace_id, run_id)
-    if run is None or run.state is not RunState.PREPARING:
+    run = seen = room.runs.get(workspace_id, run_id)
+    if run is None or seen is None or run.state is not RunState.PREPARING:
         return run
-    try:
-        after = _prepared(room, run, out_of_time)
-    except FeedUnreadable as problem:
-        after = failed(run, Failure(problem.code, problem.detail, problem.row, problem.column), room.clock())
+    definition = FeedDefinition.model_validate_json(room.artifacts.definition(run))
+    with tempfile.TemporaryDirectory(dir=room.workdir) as folder:
+        workdir = Path(folder)
+        try:
+            run = _with_file(room, run, definition, workdir / _UPLOAD)
+            after = run if run.state.is_over else _prepared(room, run, definition, workdir, out_of_time)
+        except FeedUnreadable as problem:
+            after = failed(run, Failure(problem.code, problem.detail, problem.row, problem.column), room.clock())
+        except SourceFailed as problem:
+            after = failed(run, Failure(problem.code, problem.detail), room.clock())
+        except Overtaken:
+            return room.runs.get(workspace_id, run_id)
     doorbell = None if after.state.is_over else Doorbell.IMPORT
-    return after if room.runs.move(run, after, doorbell) else room.runs.get(workspace_id, run_id)
+    return after if room.runs.move(seen, after, doorbell) else room.runs.get(workspace_id, run_id)
 
 
 def give_up(room: PrepareRoom, workspace_id: str, run_id: str) -> Run | None:
@@ -62,17 +77,25 @@ def give_up(room: PrepareRoom, workspace_id: str, run_id: str) -> Run | None:
     return after if room.runs.move(run, after) else room.runs.get(workspace_id, run_id)
 
 
-def _prepared(room: PrepareRoom, run: Run, out_of_time: Callable[[], bool]) -> Run:
+def _with_file(room: PrepareRoom, run: Run, definition: FeedDefinition, target: Path) -> Run:
+    """The run with its file in `target`, or at its end where there is nothing new to read."""
+    if definition.pulls:
+        if room.pulling is None:
+            raise AssertionError(f"run {run.run_id} is to be pulled, and there is nothing to pull with")
+        run = pull(room.pulling, run, definition, target)
+    if not run.state.is_over and not target.exists():
+        _download(room, run, target)
+    return run
+
+
+def _prepared(
+    room: PrepareRoom, run: Run, definition: FeedDefinition, workdir: Path, out_of_time: Callable[[], bool]
+) -> Run:
     """The run with its records prepared. Raises FeedUnreadable."""
     run = replace(run, preparation=secrets.token_hex(8))
-    definition = FeedDefinition.model_validate_json(room.artifacts.definition(run))
-    with tempfile.TemporaryDirectory(dir=room.workdir) as folder:
-        workdir = Path(folder)
-        source = workdir / "upload"
-        _download(room, run, source)
-        feed = prepare(source, definition, workdir, progress=_progress(room, run, out_of_time))
-        manifest = Manifest(feed.mapped, resolve(definition).skip_unchanged)
-        room.artifacts.put_prepared(run, feed.records_path, feed.rejections_path, manifest)
+    feed = prepare(workdir / _UPLOAD, definition, workdir, progress=_progress(room, run, out_of_time))
+    manifest = Manifest(feed.mapped, resolve(definition).skip_unchanged)
+    room.artifacts.put_prepared(run, feed.records_path, feed.rejections_path, manifest)
     now = room.clock()
     return replace(
         run,

@@ -32,7 +32,6 @@ WAITING_INDEX = "waiting"
 """Lists what waits for credits, and nothing else: a run that never pauses pays no write unit for it."""
 
 
-
 class Doorbell(StrEnum):
     """Who must act on a run now."""
 
@@ -129,9 +128,7 @@ class RunStore:
         return {workspace_id for workspace_id, _ in self._waiting(request)}
 
     def _waiting(self, request: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self.table, IndexName=WAITING_INDEX, **request
-        )
+        pages = self._client.get_paginator("query").paginate(TableName=self.table, IndexName=WAITING_INDEX, **request)
         for page in pages:
             yield from (keys.waiting_parts(item["waiting_sk"]["S"]) for item in page["Items"])
 

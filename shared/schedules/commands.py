@@ -10,13 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from botocore.exceptions import ClientError
-
 from shared.credits import Ledger
 from shared.feeds.definition import FeedDefinition
 from shared.feeds.store import FeedStore
 from shared.schedules.model import Schedule, ScheduleDefinition
-from shared.schedules.scheduler import Scheduler, is_conflict
+from shared.schedules.scheduler import Scheduler
 from shared.schedules.store import ScheduleStore
 from shared.times import Clock, utc_now
 
@@ -88,16 +86,10 @@ def settle_schedule(
     """
     paused = is_paused(room, workspace_id)
     for _ in range(MAX_LOOKS):
-        try:
-            if schedule is None:
-                room.scheduler.remove(workspace_id, schedule_id)
-            else:
-                room.scheduler.settle(schedule, paused=paused)
-            agreed = True
-        except ClientError as error:
-            if not is_conflict(error):
-                raise
-            agreed = False
+        if schedule is None:
+            agreed = room.scheduler.remove(workspace_id, schedule_id)
+        else:
+            agreed = room.scheduler.settle(schedule, paused=paused)
         acted_on = (schedule, paused)
         schedule, paused = room.schedules.get(workspace_id, schedule_id), is_paused(room, workspace_id)
         if agreed and (schedule, paused) == acted_on:

@@ -8,19 +8,19 @@ UpdateSchedule); what an operator has changed there by hand, a retry policy or a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
 
 from shared.schedules.model import Schedule
 
 if TYPE_CHECKING:
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
+    from mypy_boto3_scheduler.literals import ScheduleStateType
 
 MAX_SCHEDULE_ID = 34
 """Characters: with the workspace's identifier, 29, and a dot the name has the 64 that EventBridge Scheduler allows."""
@@ -70,34 +70,37 @@ class Scheduler:
         self._target = target
 
     def settle(self, schedule: Schedule, *, paused: bool) -> bool:
-        """Makes the copy what it should be while the workspace is `paused` or not; True when it was something else.
+        """Makes the copy what it should be while the workspace is `paused` or not. False when somebody else is at the
+        same copy at this moment: what it should be has to be looked at again.
 
-        Two requests at most: one to look, one to change. Raises ClientError.
+        Two requests at most: one to look, and one to change, if there is something to change. Raises ClientError.
         """
-        state = "ENABLED" if schedule.definition.enabled and not paused else "DISABLED"
+        state: ScheduleStateType = "ENABLED" if schedule.definition.enabled and not paused else "DISABLED"
         found = self._get(schedule)
         if found is None:
-            self._client.create_schedule(**self._made(schedule), State=state)
-            return True
+            return self._sent(lambda: self._client.create_schedule(**self._made(schedule), State=state))
         version = _version(found)
-        if version == schedule.version and found["State"] == state:
-            return False
         if version > schedule.version:
-            # Its owner has changed it since this schedule was read; whoever carried that over knows better.
+            # Its owner has changed it since this schedule was read.
             return False
         changes: dict[str, Any] = {"State": state}
         if version < schedule.version:
             changes |= self._owned(schedule)
             changes["Target"] = found["Target"] | changes["Target"]
-        self._client.update_schedule(**self._kept(found) | changes)
-        return True
+        elif found["State"] == state:
+            return True
+        return self._sent(lambda: self._client.update_schedule(**self._kept(found) | changes))
 
-    def remove(self, workspace_id: str, schedule_id: str) -> None:
-        """Deletes the copy, if there is one."""
+    def remove(self, workspace_id: str, schedule_id: str) -> bool:
+        """Deletes the copy, if there is one. False as with `settle`. Raises ClientError."""
+        name = _name(workspace_id, schedule_id)
         try:
-            self._client.delete_schedule(GroupName=self._target.group, Name=_name(workspace_id, schedule_id))
+            self._client.delete_schedule(GroupName=self._target.group, Name=name)
+        except self._client.exceptions.ConflictException:
+            return False
         except self._client.exceptions.ResourceNotFoundException:
-            return
+            return True
+        return True
 
     def listed(self) -> Iterator[list[Listed]]:
         """All copies, in pages of up to 100."""
@@ -105,11 +108,21 @@ class Scheduler:
             GroupName=self._target.group, PaginationConfig={"PageSize": 100}
         )
         for page in pages:
+            # Nobody else makes schedules in this group; one whose name is none of ours is left alone.
+            named = ((each["Name"].partition("."), each["State"]) for each in page["Schedules"])
             yield [
-                Listed(*each["Name"].split(".", 1), enabled=each["State"] == "ENABLED")
-                for each in page["Schedules"]
-                if "." in each["Name"]
+                Listed(workspace, schedule, state == "ENABLED") for (workspace, dot, schedule), state in named if dot
             ]
+
+    def _sent(self, change: Callable[[], object]) -> bool:
+        """False when somebody has made, changed or deleted the same copy since it was looked at."""
+        try:
+            change()
+        except self._client.exceptions.ConflictException:
+            return False
+        except self._client.exceptions.ResourceNotFoundException:
+            return False
+        return True
 
     def _get(self, schedule: Schedule) -> dict[str, Any] | None:
         name = _name(schedule.workspace_id, schedule.schedule_id)
@@ -168,8 +181,3 @@ def _version(found: dict[str, Any]) -> int:
         return int(json.loads(found["Target"]["Input"])["version"])
     except (KeyError, TypeError, ValueError):
         return 0
-
-
-def is_conflict(error: ClientError) -> bool:
-    """Whether somebody changed the same copy at the same moment: worth another look."""
-    return error.response["Error"]["Code"] in ("ConflictException", "ResourceNotFoundException")

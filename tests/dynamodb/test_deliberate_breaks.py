@@ -15,6 +15,10 @@
 | a record's condition: the version that was seen | 6 | a hand edit between reading and writing |
 | a record's condition: nothing stood there | 6 | a record made by hand meanwhile |
 | a grant's condition | 2 | a top-up is given once for each reference |
+| a feed's last sync: it is the one that was seen | 2 | a schedule that is a moment late |
+| a feed's last sync: there was none | 2 | the same, at the first run of the feed |
+| a free firing looks at the balance | 7 | where firings are free, an empty account starts nothing |
+| a run leaves its day when it is in the sums | 4 | a schedule's history adds up |
 
 A story that is named here passes in its own file; it is run again on the broken code, and must not pass.
 """
@@ -35,8 +39,10 @@ from shared.credits import OperationIdReused, Replayed, account, ledger, operati
 from shared.dynamo import transactions
 from shared.runs import planning, worker
 from shared.runs import store as runs_store
+from shared.schedules import firing, history, syncs
 from tests.dynamodb import test_drains as drains
 from tests.dynamodb import test_faults as faults_stories
+from tests.dynamodb import test_firing as firings
 from tests.dynamodb import test_imports as imports
 from tests.dynamodb import test_ledger as ledgers
 from tests.support.money import Account, HandClock
@@ -120,12 +126,26 @@ BREAKS = {
     ),
     "record: new": Break("put_new", catalog_store, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"'),
     "grant": Break("put_new", account, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"'),
+    "last sync: seen": Break(
+        "move_latest_sync", syncs, '"run_id = :seen"', '"(run_id = :seen OR attribute_exists(pk))"', (firing,)
+    ),
+    "last sync: none": Break("put_new", syncs, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"'),
+    "free firing": Break("_runs_for_nothing", firing, "Action.SCHEDULED_JOB) > 0", "Action.SCHEDULED_JOB) >= 0"),
+    "history": Break(
+        "add_to_day", history, 'removed = " REMOVE #closed"', 'removed = ", #closed = #closed"', (firing,)
+    ),
 }
 
 
 def edited(open_account: OpenAccount, name: str, attributes: dict[str, Any]) -> None:
     imports.test_a_hand_edit_between_reading_and_writing_is_seen(
         open_account, ("product", name), attributes, "note kept"
+    )
+
+
+def late(open_account: OpenAccount, clock: HandClock, *, is_first: bool) -> None:
+    firings.test_a_schedule_that_is_a_moment_late_sees_the_run_that_another_has_started(
+        open_account, clock, is_first=is_first
     )
 
 
@@ -180,6 +200,10 @@ CATCHES: list[tuple[str, Story]] = [
     ("record: version", lambda opens, _: edited(opens, "p10", {"title": "old", "note": "mine"})),
     ("record: new", lambda opens, _: edited(opens, "p11", {"note": "mine"})),
     ("grant", ledgers.test_a_top_up_is_given_once_for_each_reference),
+    ("last sync: seen", lambda opens, clock: late(opens, clock, is_first=False)),
+    ("last sync: none", lambda opens, clock: late(opens, clock, is_first=True)),
+    ("free firing", firings.test_where_firings_are_free_an_empty_account_starts_nothing_all_the_same),
+    ("history", firings.test_the_history_adds_up_over_days_schedules_and_feeds),
 ]
 
 

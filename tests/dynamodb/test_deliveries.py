@@ -65,6 +65,9 @@ def functions(world: World, stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatc
         "OWED_CAP": "1000",
         "MAX_FEED_BYTES": "1000000",
         "IMPORT_LEG_SECONDS": "600",
+        "SOURCE_HOSTS": "",
+        "SOURCE_BUCKETS": "",
+        "SOURCE_SECRETS_PREFIX": "quiet/sources/",
         "POWERTOOLS_METRICS_NAMESPACE": "ProductSync",
         "POWERTOOLS_SERVICE_NAME": "tests",
     }

@@ -57,7 +57,12 @@ def test_each_scope_opens_its_own_calls(customer: Caller, dynamodb: DynamoDBClie
             ("GET", "/operations", None),
             ("GET", "/records/product", None),
         ],
-        Scope.WRITE: [("POST", "/feeds/main/uploads", {"content_length": 1})],
+        Scope.WRITE: [
+            ("POST", "/feeds/main/uploads", {"content_length": 1}),
+            ("PUT", "/records/product/scoped", {"attributes": {}}),
+            ("PATCH", "/records/product/scoped", {"attributes": {"n": 1}}),
+            ("DELETE", "/records/product/scoped", None),
+        ],
         Scope.CONFIGURE: [("PUT", "/feeds/main", DEFINITION)],
         Scope.OPERATOR: [("POST", "/workspaces", {"name": "x"})],
     }
@@ -251,6 +256,7 @@ def test_another_workspace_s_things_do_not_exist(
         ("GET", f"/runs/{run_id}/rejections"),
         ("GET", f"/operations/{started.headers['X-Operation-Id']}"),
         ("GET", "/records/product/secret"),
+        ("DELETE", "/records/product/secret"),
     ):
         assert refusal(other(method, path), 404) == "not-found", path
     define(other)

@@ -96,7 +96,7 @@ def test_reads_go_on_as_a_debt_up_to_its_cap_and_a_top_up_settles_it(
     read = expect(customer("GET", "/records/product/a"), 200)
     assert (read.headers["X-Credits-Charged"], read.headers["X-Credits-Available"]) == ("1", "0")
     view = law_4(customer)
-    assert (view["state"], view["owed"], view["consumed"]) == ("exhausted", 1, 5001)
+    assert (view["state"], view["owed"], view["consumed"]) == ("paused", 1, 5001)
     assert customer.get(f"/operations/{read.headers['X-Operation-Id']}")["owed"] == 1
 
     spend(customer, 998)

@@ -150,7 +150,7 @@ def test_a_run_pauses_where_its_credits_end_and_goes_on_when_told(
     paused = wait(customer, run["run_id"])
     assert (paused["state"], paused["created"]) == ("paused", 2)
     assert paused["paused"]["reason"] == "out_of_credits"
-    assert law_4(customer)["state"] == "exhausted"
+    assert law_4(customer)["state"] == "paused"
 
     problem = expect(customer("POST", f"/runs/{run['run_id']}/resume"), 402).json()
     assert (problem["type"], problem["available"]) == ("/problems/out-of-credits", 0)

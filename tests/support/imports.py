@@ -137,12 +137,7 @@ class Import:
             records=len(feed),
             rows_read=len(feed),
         )
-        with tempfile.TemporaryDirectory() as folder:
-            records, rejections = Path(folder) / "records", Path(folder) / "rejections"
-            lines = [simplejson.dumps([*name, attributes, row]) for row, (name, attributes) in enumerate(feed.items())]
-            records.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-            rejections.touch()
-            account.world.artifacts().put_prepared(run, records, rejections, Manifest(MAPPED, skip_unchanged))
+        put_prepared(account, run, feed, skip_unchanged=skip_unchanged)
         plain_dynamodb(account.world).put_item(**put_new_run(account.world.work_table, run).request["Put"])
         return cls(account, feed, catalogue, run, prices or PriceList(), skip_unchanged)
 
@@ -199,6 +194,16 @@ class Import:
         operations = [entry for entry in self.account.operations() if entry.run_id == run.run_id]
         assert sum(entry.credits for entry in operations) == expected.credits
         self.account.check_the_books(*MAPPED)
+
+
+def put_prepared(account: Account, run: Run, feed: Mapping[Name, Attributes], *, skip_unchanged: bool = True) -> None:
+    """Keeps the feed as what preparing the run has made of its file."""
+    with tempfile.TemporaryDirectory() as folder:
+        records, rejections = Path(folder) / "records", Path(folder) / "rejections"
+        lines = [simplejson.dumps([*name, attributes, row]) for row, (name, attributes) in enumerate(feed.items())]
+        records.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        rejections.touch()
+        account.world.artifacts().put_prepared(run, records, rejections, Manifest(MAPPED, skip_unchanged))
 
 
 def fill_catalogue(account: Account, catalogue: Mapping[Name, Attributes]) -> None:

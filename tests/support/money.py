@@ -72,10 +72,10 @@ class World:
 
     def dynamodb(self) -> DynamoDBClient:
         """A client like the one of the functions, with hooks and a retry quota of its own."""
-        return dynamodb_client(**self._access())
+        return dynamodb_client(**self.access)
 
     def s3(self) -> S3Client:
-        return boto3.client("s3", config=Config(s3={"addressing_style": "path"}), **self._access())
+        return boto3.client("s3", config=Config(s3={"addressing_style": "path"}), **self.access)
 
     def runs(self, client: DynamoDBClient | None = None) -> RunStore:
         return RunStore(client or plain_dynamodb(self), self.work_table, backoff=AT_ONCE)
@@ -88,9 +88,10 @@ class World:
 
     def client(self, service: str) -> Any:
         """A client of another service of the same AWS."""
-        return boto3.client(service, **self._access())  # type: ignore[call-overload]  # any service
+        return boto3.client(service, **self.access)  # type: ignore[call-overload]  # any service
 
-    def _access(self) -> dict[str, Any]:
+    @property
+    def access(self) -> dict[str, Any]:
         return {
             "endpoint_url": self.endpoint,
             "region_name": "us-east-1",

@@ -12,15 +12,29 @@ from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
 from productsync.stack.build import PYTHON_VERSION
+from shared.credits.levels import FULL, THRESHOLDS
+from shared.runs.store import Doorbell
+from shared.schedules.store import DOORBELL as SCHEDULE_DOORBELL
 
 Resource = dict[str, Any]
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
 
-FUNCTIONS = {"Api", "Authorizer", "FeedPreparer", "ImportWorker", "RunDispatcher"}
+FUNCTIONS = {
+    "Api",
+    "Authorizer",
+    "CreditAnnouncer",
+    "CreditGuard",
+    "CreditSweep",
+    "FeedPreparer",
+    "ImportWorker",
+    "RunDispatcher",
+    "ScheduleRunner",
+}
 
 ROUTES = {
     ("POST", "/workspaces"),
+    ("POST", "/workspaces/{workspace_id}/people"),
     ("POST", "/workspaces/{workspace_id}/top-ups"),
     ("GET", "/credits"),
     ("GET", "/presets"),
@@ -29,6 +43,9 @@ ROUTES = {
     ("GET", "/feeds/{feed_id}"),
     ("PUT", "/feeds/{feed_id}"),
     ("DELETE", "/feeds/{feed_id}"),
+    ("GET", "/feeds/{feed_id}/credentials"),
+    ("PUT", "/feeds/{feed_id}/credentials"),
+    ("DELETE", "/feeds/{feed_id}/credentials"),
     ("POST", "/feeds/{feed_id}/uploads"),
     ("POST", "/feeds/{feed_id}/runs"),
     ("GET", "/feeds/{feed_id}/runs"),
@@ -36,17 +53,32 @@ ROUTES = {
     ("POST", "/runs/{run_id}/cancel"),
     ("POST", "/runs/{run_id}/resume"),
     ("GET", "/runs/{run_id}/rejections"),
+    ("GET", "/schedules"),
+    ("GET", "/schedules/{schedule_id}"),
+    ("PUT", "/schedules/{schedule_id}"),
+    ("DELETE", "/schedules/{schedule_id}"),
     ("GET", "/operations"),
     ("GET", "/operations/{operation_id}"),
     ("GET", "/records/{entity}"),
     ("GET", "/records/{entity}/{key+}"),
+    ("PUT", "/records/{entity}/{key+}"),
+    ("PATCH", "/records/{entity}/{key+}"),
+    ("DELETE", "/records/{entity}/{key+}"),
 }
 
 THE_REST = ("X-AMAZON-APIGATEWAY-ANY-METHOD", "/{proxy+}")
 """What no route takes: the function answers it as a problem."""
 
 # Actions that AWS defines without a resource, so that there is nothing narrower than `*`.
-WITHOUT_RESOURCE = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
+WITHOUT_RESOURCE = {"scheduler:ListSchedules", "xray:PutTelemetryRecords", "xray:PutTraceSegments"}
+
+# What the functions use and the template does not make.
+OTHERS_RESOURCES = {
+    "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/default",
+    "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${AWS::StackName}/sources/*",
+}
+
+SCHEDULES = "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule"
 
 
 class _NoManagedPolicies:
@@ -125,7 +157,11 @@ def test_no_resource_is_a_wildcard_where_a_narrower_one_exists() -> None:
 def test_every_resource_is_one_of_this_stack() -> None:
     for role, statement in statements():
         for resource in as_list(statement["Resource"]):
-            assert resource == "*" or refers_to(resource) <= set(resources()), f"{role}: {statement['Sid']}"
+            if resource == "*" or (isinstance(resource, dict) and resource.get("Fn::Sub") in OTHERS_RESOURCES):
+                continue
+            named = {name for name in refers_to(resource) if not name.startswith("AWS::")}
+            assert named, f"{role}: {statement['Sid']}"
+            assert named <= set(resources()), f"{role}: {statement['Sid']}"
 
 
 def test_each_function_has_a_role_of_its_own_and_no_managed_policy() -> None:
@@ -150,22 +186,21 @@ def test_only_who_pays_may_write_to_the_credit_table() -> None:
         if "CreditTable" in refers_to(statement["Resource"])
         and any(action.startswith(("dynamodb:Put", "dynamodb:Update")) for action in as_list(statement["Action"]))
     }
-    assert writers == {"ApiRole", "ImportWorkerRole"}
+    assert writers == {"ApiRole", "ImportWorkerRole", "ScheduleRunnerRole"}
 
 
 def test_nobody_may_scan_or_delete_what_was_paid_for() -> None:
     for role, statement in statements():
         actions = set(as_list(statement["Action"]))
         assert "dynamodb:Scan" not in actions, role
-        if refers_to(statement["Resource"]) & {"CreditTable", "CatalogTable"}:
+        if "CreditTable" in refers_to(statement["Resource"]):
             assert "dynamodb:DeleteItem" not in actions, role
 
 
-def test_the_api_deletes_from_the_table_of_work_alone() -> None:
+def test_the_api_alone_deletes_records_and_definitions() -> None:
     deleting = [(role, one) for role, one in statements() if "dynamodb:DeleteItem" in as_list(one["Action"])]
-    assert [(role, one["Action"], refers_to(one["Resource"])) for role, one in deleting] == [
-        ("ApiRole", ["dynamodb:DeleteItem"], {"WorkTable"})
-    ]
+    assert {role for role, _ in deleting} == {"ApiRole"}
+    assert set().union(*(refers_to(one["Resource"]) for _, one in deleting)) == {"CatalogTable", "WorkTable"}
 
 
 def test_who_reads_files_is_told_which_are_missing() -> None:
@@ -224,6 +259,13 @@ def test_the_bucket_refuses_what_does_not_come_over_tls() -> None:
 # --- queues and triggers ---
 
 
+def asynchronous() -> dict[str, Resource]:
+    """How Lambda tries what it was called for without anybody waiting, by the function's logical name."""
+    return {
+        next(iter(refers_to(one["FunctionName"]))): one for one in of_type("AWS::Lambda::EventInvokeConfig").values()
+    }
+
+
 def dead_letter_queues() -> set[str]:
     queues = of_type("AWS::SQS::Queue")
     of_queues = {
@@ -236,7 +278,12 @@ def dead_letter_queues() -> set[str]:
         for mapping in of_type("AWS::Lambda::EventSourceMapping").values()
         if "DestinationConfig" in mapping
     }
-    return of_queues | of_mappings
+    of_calls = {
+        next(iter(refers_to(call["DestinationConfig"]["OnFailure"]["Destination"])))
+        for call in asynchronous().values()
+        if call["DestinationConfig"]
+    }
+    return of_queues | of_mappings | of_calls
 
 
 def test_every_queue_is_encrypted_and_has_dead_letters_or_is_dead_letters() -> None:
@@ -248,7 +295,7 @@ def test_every_queue_is_encrypted_and_has_dead_letters_or_is_dead_letters() -> N
 
 def test_every_trigger_reports_partial_failures_and_ends_in_dead_letters() -> None:
     mappings = of_type("AWS::Lambda::EventSourceMapping")
-    assert len(mappings) == 3
+    assert len(mappings) == 6
     for name, mapping in mappings.items():
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], name
         source_name = next(iter(refers_to(mapping["EventSourceArn"])))
@@ -262,10 +309,39 @@ def test_every_trigger_reports_partial_failures_and_ends_in_dead_letters() -> No
             assert 2 <= source()["Parameters"][parameter]["Default"] <= 1000, name
         else:
             assert mapping["DestinationConfig"]["OnFailure"], name
-            # As long as the stream keeps a record: an outage must not cost a doorbell.
-            assert mapping["MaximumRetryAttempts"] == -1, name
-            assert mapping["MaximumRecordAgeInSeconds"] == 24 * 3600, name
+            assert mapping["StartingPosition"] == "TRIM_HORIZON", name
             assert mapping["BisectBatchOnFunctionError"] is True, name
+            tries, age = mapping["MaximumRetryAttempts"], mapping["MaximumRecordAgeInSeconds"]
+            if name == "CreditGuardBalance":
+                # What fails goes to the guard's queue, and the sweep finds the rest: nobody else has to wait for it.
+                assert (tries, age) == (5, 3600)
+            else:
+                # As long as the stream keeps a record: an outage must cost no doorbell and no announcement.
+                assert (tries, age) == (-1, 24 * 3600), name
+
+
+def test_who_ends_in_dead_letters_may_write_them() -> None:
+    senders: dict[str, set[str]] = {}
+    for role, statement in statements():
+        if "sqs:SendMessage" in as_list(statement["Action"]):
+            senders.setdefault(role, set()).update(refers_to(statement["Resource"]))
+    for mapping in of_type("AWS::Lambda::EventSourceMapping").values():
+        if "DestinationConfig" in mapping:
+            function = resources()[next(iter(refers_to(mapping["FunctionName"])))]["Properties"]
+            (role,) = refers_to(function["Role"])
+            assert refers_to(mapping["DestinationConfig"]) <= senders[role], role
+    assert "ScheduleDeadLetters" in senders["ScheduleRunnerRole"]
+    assert "ScheduleDeadLetters" in senders["SchedulerRole"]
+
+
+def test_a_stream_has_two_readers_at_most() -> None:
+    """DynamoDB slows a stream down that more read at once."""
+    read = [
+        next(iter(refers_to(mapping["EventSourceArn"])))
+        for mapping in of_type("AWS::Lambda::EventSourceMapping").values()
+        if "StartingPosition" in mapping
+    ]
+    assert sorted(read) == ["CreditTable", "CreditTable", "WorkTable"]
 
 
 def test_a_message_stays_hidden_as_long_as_its_function_may_run_and_no_longer() -> None:
@@ -276,10 +352,202 @@ def test_a_message_stays_hidden_as_long_as_its_function_may_run_and_no_longer() 
             assert queue["Properties"]["VisibilityTimeout"] == function["Properties"]["Timeout"]
 
 
-def test_the_stream_calls_only_for_runs_whose_doorbell_rings() -> None:
-    mapping = resources()["RunDispatcherDoorbell"]["Properties"]
-    patterns = [json.loads(one["Pattern"]) for one in mapping["FilterCriteria"]["Filters"]]
-    assert patterns == [{"dynamodb": {"NewImage": {"doorbell": {"S": ["prepare", "import"]}}}}]
+def patterns_of(mapping: str) -> list[dict[str, Any]]:
+    """What a mapping lets through."""
+    return [json.loads(one["Pattern"]) for one in resources()[mapping]["Properties"]["FilterCriteria"]["Filters"]]
+
+
+def lets_through(mapping: str, old: dict[str, Any] | None, new: dict[str, Any]) -> bool:
+    """Whether a change calls the function, by the rules of EventBridge's patterns that the template uses."""
+    change: dict[str, Any] = {"Keys": {"sk": new["sk"]}, "NewImage": new}
+    if old is not None:
+        change["OldImage"] = old
+    return any(_matches(pattern, {"dynamodb": change}) for pattern in patterns_of(mapping))
+
+
+def _matches(pattern: Any, value: Any) -> bool:
+    if isinstance(pattern, dict):
+        return isinstance(value, dict) and all(
+            name in value and _matches(wanted, value[name]) for name, wanted in pattern.items()
+        )
+    return any(value not in one["anything-but"] if isinstance(one, dict) else value == one for one in pattern)
+
+
+def an_image(**figures: int) -> dict[str, Any]:
+    return {"sk": {"S": "BALANCE"}, **{name: {"N": str(figure)} for name, figure in figures.items()}}
+
+
+def test_the_stream_calls_only_for_what_rings_a_doorbell() -> None:
+    assert patterns_of("RunDispatcherDoorbell") == [
+        {"dynamodb": {"NewImage": {"doorbell": {"S": ["prepare", "import", "schedule"]}}}}
+    ]
+    assert {*map(str, Doorbell), SCHEDULE_DOORBELL} == {"prepare", "import", "schedule"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_called"),
+    [
+        (1, 0, True),
+        (97, 0, True),
+        (0, 1, True),
+        (0, 5_000, True),
+        (10, 9, False),
+        (10, 1, False),
+        (1, 10, False),
+        (100, 1_000, False),
+        (0, 0, False),  # a read that is owed
+    ],
+)
+def test_the_guard_is_called_when_a_balance_reaches_zero_or_leaves_it(old: int, new: int, is_called: bool) -> None:
+    assert lets_through("CreditGuardBalance", an_image(available=old), an_image(available=new)) is is_called
+
+
+def test_the_guard_is_not_called_for_a_new_account_or_for_other_items() -> None:
+    assert not lets_through("CreditGuardBalance", None, an_image(available=0))
+    assert not lets_through("CreditGuardBalance", None, an_image(available=5_000))
+    other = {"sk": {"S": "gr_1"}, "available": {"N": "0"}}
+    assert not lets_through("CreditGuardBalance", other | {"available": {"N": "1"}}, other)
+
+
+@pytest.mark.parametrize("before", [FULL, *THRESHOLDS])
+@pytest.mark.parametrize("after", [FULL, *THRESHOLDS])
+def test_the_announcer_is_called_when_the_level_of_a_balance_falls(before: int, after: int) -> None:
+    called = lets_through("CreditAnnouncerLevel", an_image(level=before), an_image(level=after))
+    assert called is (after < before)
+
+
+# --- schedules ---
+
+
+def test_eventbridge_scheduler_invokes_the_runner_for_this_deployment_s_schedules_alone() -> None:
+    role = resources()["SchedulerRole"]["Properties"]
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
+    assert trust["Condition"] == {
+        "StringEquals": {
+            "aws:SourceAccount": {"Ref": "AWS::AccountId"},
+            "aws:SourceArn": {"Fn::GetAtt": ["ScheduleGroup", "Arn"]},
+        }
+    }
+    allowed = {
+        tuple(one["Action"]): refers_to(one["Resource"]) for name, one in statements() if name == "SchedulerRole"
+    }
+    assert allowed == {
+        ("lambda:InvokeFunction",): {"ScheduleRunner"},
+        ("sqs:SendMessage",): {"ScheduleDeadLetters"},
+    }
+
+
+def test_who_keeps_schedules_keeps_those_of_this_deployment_and_passes_one_role_to_one_service() -> None:
+    keepers = set()
+    for role, statement in statements():
+        actions = as_list(statement["Action"])
+        if "iam:PassRole" in actions:
+            keepers.add(role)
+            assert actions == ["iam:PassRole"]
+            assert statement["Resource"] == {"Fn::GetAtt": ["SchedulerRole", "Arn"]}
+            assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+        elif any(action.startswith("scheduler:") for action in actions) and actions != ["scheduler:ListSchedules"]:
+            assert statement["Resource"] == {
+                "Fn::If": [
+                    "NamesScheduleGroups",
+                    {"Fn::Sub": f"{SCHEDULES}/${{ScheduleGroup}}/*"},
+                    {"Fn::Sub": f"{SCHEDULES}/default/*"},
+                ]
+            }, role
+    assert keepers == {"ApiRole", "CreditGuardRole"}
+    assert source()["Parameters"]["ScheduleGroupInIam"]["Default"] == "true"
+
+
+def test_a_firing_is_tried_again_and_never_lost_unseen() -> None:
+    assert asynchronous()["ScheduleRunner"]["MaximumRetryAttempts"] == 2
+    assert refers_to(asynchronous()["ScheduleRunner"]["DestinationConfig"]) == {"ScheduleDeadLetters"}
+    # The next sweep is the retry of a sweep.
+    assert asynchronous()["CreditSweep"]["MaximumRetryAttempts"] == 0
+
+
+def test_the_sweep_comes_by_a_schedule_that_is_none_of_the_customers() -> None:
+    (schedule,) = of_type("AWS::Scheduler::Schedule").values()
+    assert "GroupName" not in schedule
+    assert schedule["ScheduleExpression"] == {"Fn::Sub": "rate(${SweepMinutes} minutes)"}
+    # `rate(1 minutes)` is none of EventBridge Scheduler's expressions.
+    assert source()["Parameters"]["SweepMinutes"]["MinValue"] == 2
+    assert source()["Parameters"]["SweepMinutes"]["Default"] == 5
+    assert refers_to(schedule["Target"]["Arn"]) == {"CreditSweep"}
+    allowed = [one for name, one in statements() if name == "SweepScheduleRole"]
+    assert [(one["Action"], refers_to(one["Resource"])) for one in allowed] == [
+        (["lambda:InvokeFunction"], {"CreditSweep"})
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_functions_are_told_what_they_read_of_the_environment(name: str) -> None:
+    module, _, _ = resources()[name]["Properties"]["Handler"].rpartition(".")
+    read = (TEMPLATE.parent / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8")
+    if name == "Api":
+        read += (TEMPLATE.parent / "functions" / "api" / "services.py").read_text(encoding="utf-8")
+    told = set(resources()[name]["Properties"]["Environment"]["Variables"])
+    for settings, variables in {
+        "ScheduleSettings": {"SCHEDULE_GROUP", "SCHEDULE_RUNNER_ARN", "SCHEDULE_ROLE_ARN", "SCHEDULE_DEAD_LETTERS_ARN"},
+        "GuardSettings": {"GUARD_QUEUE_URL"},
+        "AnnouncementSettings": {"CREDIT_EVENTS_TOPIC_ARN"},
+        "SourceSettings": {"SOURCE_HOSTS", "SOURCE_BUCKETS", "SOURCE_SECRETS_PREFIX"},
+    }.items():
+        if f"{settings}.from_environment" in read:
+            assert variables <= told
+
+
+def test_who_announces_announces_on_the_default_bus_and_the_topic_of_this_stack() -> None:
+    bus = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/default"
+    for action, resource in (("events:PutEvents", {"Fn::Sub": bus}), ("sns:Publish", {"Ref": "CreditEventsTopic"})):
+        allowed = {role: one["Resource"] for role, one in statements() if action in as_list(one["Action"])}
+        assert allowed == {"CreditAnnouncerRole": resource, "CreditGuardRole": resource}
+    assert resources()["CreditEventsTopic"]["Properties"]["KmsMasterKeyId"] == "alias/aws/sns"
+
+
+# --- sources ---
+
+
+def resolved(value: Any, parameters: dict[str, str]) -> Any:
+    """What CloudFormation makes of a value, for the functions that the policy of source buckets uses."""
+    match value:
+        case {"Ref": name}:
+            return parameters[name]
+        case {"Fn::Split": [separator, text]}:
+            return resolved(text, parameters).split(separator)
+        case {"Fn::Join": [separator, parts]}:
+            return separator.join(resolved(parts, parameters))
+        case {"Fn::Sub": [text, {**names}]}:
+            for name, replacement in names.items():
+                text = text.replace(f"${{{name}}}", resolved(replacement, parameters))
+            return text
+        case _:
+            return value
+
+
+@pytest.mark.parametrize("buckets", [["feeds-of-acme"], ["feeds-of-acme", "other.feeds", "third"]])
+def test_the_preparer_reads_the_workspaces_folders_of_the_named_buckets_and_no_others(buckets: list[str]) -> None:
+    policy = resources()["SourceBucketsPolicy"]
+    assert policy["Condition"] == "HasSourceBuckets"
+    assert source()["Conditions"]["HasSourceBuckets"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "SourceBuckets"}, ""]}]}
+    assert policy["Properties"]["Roles"] == [{"Ref": "FeedPreparerRole"}]
+    read, find = policy["Properties"]["PolicyDocument"]["Statement"]
+    given = {"SourceBuckets": ",".join(buckets)}
+    assert read["Action"] == ["s3:GetObject"]
+    assert resolved(read["Resource"], given) == [f"arn:*:s3:::{bucket}/ws_*" for bucket in buckets]
+    assert find["Action"] == ["s3:ListBucket"]
+    assert resolved(find["Resource"], given) == [f"arn:*:s3:::{bucket}" for bucket in buckets]
+    assert find["Condition"] == {"StringLike": {"s3:prefix": "ws_*"}}
+
+
+def test_the_preparer_alone_reads_credentials_for_sources() -> None:
+    readers = {role for role, one in statements() if "secretsmanager:GetSecretValue" in as_list(one["Action"])}
+    assert readers == {"FeedPreparerRole"}
+
+
+def test_no_host_and_no_bucket_is_a_source_by_default() -> None:
+    assert source()["Parameters"]["SourceHosts"]["Default"] == ""
+    assert source()["Parameters"]["SourceBuckets"]["Default"] == ""
 
 
 # --- watching ---
@@ -304,6 +572,12 @@ def test_alarms_watch_dead_letters_functions_and_failed_runs_and_tell_somebody()
     assert {("AWS/SQS", "ApproximateNumberOfMessagesVisible", queue) for queue in dead_letter_queues()} <= watched
     # The authorizer refuses a wrong key by an exception; when it fails, the API answers 5xx, and that is watched.
     assert {("AWS/Lambda", "Errors", function) for function in FUNCTIONS if function != "Authorizer"} <= watched
+    readers = {
+        next(iter(refers_to(mapping["FunctionName"])))
+        for mapping in of_type("AWS::Lambda::EventSourceMapping").values()
+        if "StartingPosition" in mapping
+    }
+    assert {("AWS/Lambda", "IteratorAge", function) for function in readers} <= watched
     assert ("ProductSync", "FailedRuns", "AWS::StackName") in watched
     for name, alarm in alarms.items():
         assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}], name
@@ -419,7 +693,16 @@ def test_what_api_gateway_answers_by_itself_is_a_problem_document() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue", "AWS::IAM::Role", "AWS::Logs::LogGroup"]
+    "kind",
+    [
+        "AWS::DynamoDB::Table",
+        "AWS::IAM::Role",
+        "AWS::Logs::LogGroup",
+        "AWS::S3::Bucket",
+        "AWS::SNS::Topic",
+        "AWS::SQS::Queue",
+        "AWS::Scheduler::ScheduleGroup",
+    ],
 )
 def test_everything_is_tagged(kind: str) -> None:
     for name, properties in of_type(kind).items():
@@ -445,3 +728,38 @@ def test_the_defaults_are_those_of_the_design() -> None:
     assert defaults["StarterCredits"] == 5000
     assert defaults["OwedCap"] == 1000
     assert set(json.loads(defaults["ActionPrices"]).values()) == {1}
+
+
+# --- people ---
+
+
+def test_only_operators_make_people_and_nobody_changes_workspaces() -> None:
+    pool = resources()["People"]["Properties"]
+    assert pool["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
+    (workspace,) = [attribute for attribute in pool["Schema"] if attribute["Name"] == "workspace_id"]
+    assert workspace["Mutable"] is False
+    client = resources()["PeopleClient"]["Properties"]
+    assert client["WriteAttributes"] == ["email"]
+    assert "custom:workspace_id" in client["ReadAttributes"]
+    # An address that somebody changes signs them in when it is proved to be theirs, not before.
+    assert pool["UserAttributeUpdateSettings"] == {"AttributesRequireVerificationBeforeUpdate": ["email"]}
+
+
+def test_people_outlive_the_stack_and_a_sign_in_does_not_tell_who_is_known() -> None:
+    pool = resources()["People"]
+    assert (pool["DeletionPolicy"], pool["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+    assert pool["Properties"]["UserPoolTags"] == {"Project": "productsync", "Stage": {"Ref": "Stage"}}
+    client = resources()["PeopleClient"]["Properties"]
+    assert client["PreventUserExistenceErrors"] == "ENABLED"
+    assert client["EnableTokenRevocation"] is True
+    assert client["GenerateSecret"] is False
+    assert client["ExplicitAuthFlows"] == ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
+    assert (client["IdTokenValidity"], client["TokenValidityUnits"]["IdToken"]) == (60, "minutes")
+
+
+def test_the_authorizer_goes_by_the_stack_s_own_pool_and_only_the_api_adds_people() -> None:
+    variables = resources()["Authorizer"]["Properties"]["Environment"]["Variables"]
+    assert (variables["PEOPLE_POOL_ID"], variables["PEOPLE_CLIENT_ID"]) == ({"Ref": "People"}, {"Ref": "PeopleClient"})
+    allowed = [(role, one) for role, one in statements() if "cognito" in json.dumps(one["Action"])]
+    assert [role for role, _ in allowed] == ["ApiRole"]
+    assert refers_to(allowed[0][1]["Resource"]) == {"People"}

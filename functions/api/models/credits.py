@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal, Self
 
 from functions.api.models.common import View, decimal_text, time_text
+from shared.automation.store import Automation, AutomationReason, AutomationState
 from shared.credits import Balance, Grant
 from shared.times import to_rfc3339
 
@@ -39,11 +40,40 @@ class GrantView(View):
         )
 
 
+class WaitingView(View):
+    """What goes on by itself after a top-up."""
+
+    schedules: int
+    runs: int
+
+
+class AutomationPausedView(View):
+    """Why automation waits, since when, and what waits. `since` is null for the moments until the pause is noted."""
+
+    since: str | None
+    reason: str
+    waiting: WaitingView
+
+    @classmethod
+    def of(cls, automation: Automation | None, schedules: int, runs: int) -> Self:
+        """What waits for credits that are out; `automation` is what the guard has noted last."""
+        is_noted = automation is not None and automation.state is AutomationState.PAUSED
+        return cls(
+            since=to_rfc3339(automation.since) if automation is not None and is_noted else None,
+            reason=AutomationReason.OUT_OF_CREDITS.value,
+            waiting=WaitingView(schedules=schedules, runs=runs),
+        )
+
+
 class CreditsView(View):
-    """A workspace's account: `granted - expired - void = available + consumed - owed` (design section 4, law 4)."""
+    """A workspace's account: `granted - expired - void = available + consumed - owed` (design section 4, law 4).
+
+    `state` says whether its automation runs: it is `paused` when no credit is left, and `paused` tells more.
+    """
 
     workspace_id: str
-    state: Literal["active", "exhausted"]
+    state: Literal["active", "paused"]
+    paused: AutomationPausedView | None
     available: int
     owed: int
     granted: int
@@ -54,14 +84,23 @@ class CreditsView(View):
     grants: list[GrantView]
 
     @classmethod
-    def of(cls, balance: Balance, grants: Iterable[Grant], currency: str, now: datetime) -> Self:
-        """The account at `now`: what has lapsed since anybody booked it counts as expired."""
-        available = balance.spendable(now)
+    def of(
+        cls,
+        balance: Balance,
+        grants: Iterable[Grant],
+        currency: str,
+        now: datetime,
+        paused: AutomationPausedView | None = None,
+    ) -> Self:
+        """The account at `now`: what has lapsed since anybody booked it counts as expired. `paused` is about an account
+        that is exhausted.
+        """
         left = {grant.grant_id: grant.remaining for grant in balance.grants if grant.is_live(now)}
         return cls(
             workspace_id=balance.workspace_id,
-            state="active" if available > 0 else "exhausted",
-            available=available,
+            state="paused" if balance.is_exhausted(now) else "active",
+            paused=paused,
+            available=balance.spendable(now),
             owed=balance.owed,
             granted=balance.granted,
             consumed=balance.consumed,

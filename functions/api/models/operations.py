@@ -24,7 +24,10 @@ class MoneyView(View):
 
 
 class OperationView(View):
-    """What ran, for which job and run, how many credits it took, and from which grants they came."""
+    """What ran, for which job and run, how many credits it took, and from which grants they came.
+
+    `refused` says why what was due did not happen; then it cost nothing.
+    """
 
     operation_id: str
     at: str
@@ -38,6 +41,7 @@ class OperationView(View):
     drawn: list[DrawnView]
     cost: list[MoneyView]
     description: str
+    refused: str | None
 
     @classmethod
     def of(cls, operation: Operation) -> Self:
@@ -65,4 +69,5 @@ class OperationView(View):
                 for currency, amount in sorted(operation.money().items())
             ],
             description=operation.description,
+            refused=operation.refused and operation.refused.value,
         )

@@ -1,11 +1,35 @@
 """Records of the catalogue, as they are shown."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from functions.api.models.common import View
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from functions.api.models.common import Request, View
 from shared.catalog import Record
+from shared.edits import AttributeRefused, kept
 from shared.times import to_rfc3339
+
+
+def _attributes(value: object) -> object:
+    """Attributes as they are stored. The error names the place in them."""
+    if not isinstance(value, dict):
+        raise PydanticCustomError("dict_type", "Input should be an object of attributes")
+    try:
+        return kept(value)
+    except AttributeRefused as problem:
+        raise PydanticCustomError("attribute", "{reason}", {"place": problem.place, "reason": problem.reason}) from None
+
+
+class RecordRequest(Request):
+    """What a record is to have: of PUT all its attributes, of PATCH those to change, null for those to remove."""
+
+    attributes: Annotated[
+        dict[str, Any],
+        BeforeValidator(_attributes),
+        Field(examples=[{"title": "Drill", "price": 99.5, "stock": 12}]),
+    ]
 
 
 class RecordView(View):

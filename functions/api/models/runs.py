@@ -11,9 +11,12 @@ from shared.times import to_rfc3339
 
 
 class RunRequest(Request):
-    """A run to start: of this feed, on this upload."""
+    """A run to start: of this feed, on this upload, or on what its source holds now."""
 
-    upload_id: Annotated[str, Field(pattern=r"^up_[0-9A-HJKMNP-TV-Z]{26}$")]
+    upload_id: Annotated[
+        str | None,
+        Field(pattern=r"^up_[0-9A-HJKMNP-TV-Z]{26}$", description="Without one, the file is fetched from the source."),
+    ] = None
     dry_run: Annotated[StrictBool, Field(description="Only count what the run would do and cost. Free.")] = False
 
 
@@ -64,6 +67,10 @@ class RunView(View):
     dry_run: bool
     channel: str
     upload_id: str
+    schedule_id: Annotated[str | None, Field(description="The schedule that started it, if one did.")]
+    unmodified: Annotated[
+        bool, Field(description="Whether it ended at once: the source holds what the last run took from it.")
+    ]
     rows_read: int
     created: int
     updated: int
@@ -98,6 +105,8 @@ class RunView(View):
             dry_run=run.dry_run,
             channel=run.channel.value,
             upload_id=run.upload_id,
+            schedule_id=run.schedule_id,
+            unmodified=run.unmodified,
             rows_read=run.rows_read,
             created=totals.created,
             updated=totals.updated,

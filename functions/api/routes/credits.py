@@ -6,11 +6,11 @@ from aws_lambda_powertools.event_handler import Response
 
 from functions.api.answers import answer
 from functions.api.models.common import documented
-from functions.api.models.credits import CreditsView
+from functions.api.models.credits import AutomationPausedView, CreditsView
 from functions.api.principals import workspace_of
 from functions.api.problems import Refusal, of_outcome
 from functions.api.routing import new_router
-from functions.api.services import services
+from functions.api.services import Services, services
 from shared.credits import UnknownWorkspace
 from shared.workspaces import Scope
 
@@ -30,4 +30,14 @@ def get_credits() -> Response[str]:
     balance = room.ledger.balance(workspace_id)
     if balance is None:
         raise Refusal(of_outcome(UnknownWorkspace(workspace_id)))
-    return answer(CreditsView.of(balance, grants, room.settings.currency, room.clock()))
+    now = room.clock()
+    paused = _paused(room, workspace_id) if balance.is_exhausted(now) else None
+    return answer(CreditsView.of(balance, grants, room.settings.currency, now, paused))
+
+
+def _paused(room: Services, workspace_id: str) -> AutomationPausedView:
+    return AutomationPausedView.of(
+        room.automation.get(workspace_id),
+        schedules=sum(schedule.definition.enabled for schedule in room.schedules.all(workspace_id)),
+        runs=len(room.runs.waiting(workspace_id)),
+    )

@@ -12,15 +12,19 @@ from functions.api.models.common import Identifier, Page, documented, page
 from functions.api.models.feeds import FeedView, UploadRequest, UploadView
 from functions.api.paging import DEFAULT_LIMIT, Cursor, Limit, store_cursor
 from functions.api.principals import workspace_of
-from functions.api.problems import Refusal, not_found, too_large
+from functions.api.problems import FieldError, Refusal, conflict, invalid, not_found, too_large
 from functions.api.routing import new_router
-from functions.api.services import services
+from functions.api.services import credential_store, services, source_settings
 from shared.feeds.definition import FeedDefinition
 from shared.feeds.store import StoredFeed
 from shared.ids import new_upload_id
+from shared.sources.rules import problem_of
 from shared.workspaces import Scope
 
 router = new_router()
+
+_NAMED_SCHEDULES = 10
+"""Schedules that are named where a feed is in use."""
 
 FeedId = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Your own name for the feed.")]
 
@@ -57,6 +61,9 @@ def get_feed(feed_id: Identifier) -> Response[str]:
 def put_feed(feed_id: FeedId, definition: Annotated[FeedDefinition, Body()]) -> Response[str]:
     workspace_id = workspace_of(router.current_event.raw_event, Scope.CONFIGURE)
     room = services()
+    problem = problem_of(definition.pulled, workspace_id, source_settings())
+    if problem is not None:
+        raise Refusal(invalid([FieldError(problem.field, problem.message)]))
     feed = room.feeds.put(workspace_id, feed_id, simplejson.dumps(definition.to_json()), room.clock())
     return answer(FeedView.of(feed), HTTPStatus.CREATED if feed.version == 1 else HTTPStatus.OK)
 
@@ -64,11 +71,18 @@ def put_feed(feed_id: FeedId, definition: Annotated[FeedDefinition, Body()]) -> 
 @router.delete(
     "/feeds/<feed_id>",
     summary="Delete a feed",
-    description="Its runs and its records stay.",
+    description="Its runs and its records stay. A feed that a schedule pulls cannot be deleted.",
     responses={HTTPStatus.NO_CONTENT: {"description": "It is gone."}},
 )
 def delete_feed(feed_id: Identifier) -> Response[str]:
     workspace_id = workspace_of(router.current_event.raw_event, Scope.CONFIGURE)
+    users = [each for each in services().schedules.all(workspace_id) if each.definition.feed_id == feed_id]
+    if users:
+        named = ", ".join(each.schedule_id for each in users[:_NAMED_SCHEDULES])
+        more = f" and {len(users) - _NAMED_SCHEDULES} more" if len(users) > _NAMED_SCHEDULES else ""
+        raise Refusal(conflict("feed-in-use", f"Schedules pull it: {named}{more}. Delete them first."))
+    # Before the feed: a new one of the same name must not find them.
+    credential_store().delete(workspace_id, feed_id)
     if not services().feeds.delete(workspace_id, feed_id):
         raise Refusal(not_found(f"There is no feed {feed_id}."))
     return Response(HTTPStatus.NO_CONTENT.value, body="")

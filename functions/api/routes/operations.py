@@ -24,7 +24,7 @@ DEFAULT_PERIOD = timedelta(days=30)
 
 Since = Annotated[PointInTime | None, Query(alias="from", description="Default: 30 days before `to`.")]
 Until = Annotated[PointInTime | None, Query(alias="to", description="Default: now. Both ends are included.")]
-JobId = Annotated[str | None, Query(min_length=1, max_length=100, description="The feed that it was for.")]
+JobId = Annotated[str | None, Query(min_length=1, max_length=100, description="The feed or schedule that it was for.")]
 RunId = Annotated[str | None, Query(min_length=1, max_length=100, description="The run that it was a part of.")]
 
 

@@ -12,13 +12,21 @@ from functions.api.models.common import IdempotencyKey, Identifier, Page, docume
 from functions.api.models.runs import RejectionView, RunRequest, RunView
 from functions.api.paging import DEFAULT_LIMIT, Cursor, Limit, store_cursor
 from functions.api.principals import principal_of, workspace_of
-from functions.api.problems import Refusal, conflict, not_found, of_outcome, out_of_credits, too_large
+from functions.api.problems import (
+    Refusal,
+    conflict,
+    not_found,
+    of_outcome,
+    out_of_credits,
+    too_large,
+)
 from functions.api.requests import request_id, requested_at
 from functions.api.routes.feeds import known_feed
 from functions.api.routing import new_router
 from functions.api.services import Services, services
 from shared.credits import OperationIdReused, OutOfCredits, Replayed, UnknownWorkspace
-from shared.runs.artifacts import Upload
+from shared.feeds.definition import FeedDefinition
+from shared.feeds.store import StoredFeed
 from shared.runs.commands import (
     NotPossible,
     Started,
@@ -38,7 +46,8 @@ router = new_router()
 @router.post(
     "/feeds/<feed_id>/runs",
     summary="Start a run",
-    description="Costs 1 credit, and 1 for each record that the run creates or updates. A dry run is free.",
+    description="On an upload, or, without `upload_id`, on what the feed's source holds. Costs 1 credit, and 1 for "
+    "each record that the run creates or updates. A dry run is free.",
     responses=documented(HTTPStatus.ACCEPTED, RunView, "The run, on its way."),
 )
 def start(
@@ -67,11 +76,10 @@ def start(
 def _start(room: Services, wish: StartRun, now: datetime) -> StartOutcome:
     """Starts what was not started before. A retry never comes here: its feed and its upload may be gone by then."""
     feed = known_feed(wish.workspace_id, wish.feed_id)
-    upload = _known_upload(room, wish)
     return start_run(
         wish,
         feed.definition,
-        upload.etag,
+        _etag_of_upload(room, wish, feed),
         ledger=room.ledger,
         runs=room.runs,
         artifacts=room.artifacts,
@@ -187,7 +195,15 @@ def _known_run(room: Services, workspace_id: str, run_id: str) -> Run:
     return run
 
 
-def _known_upload(room: Services, wish: StartRun) -> Upload:
+def _etag_of_upload(room: Services, wish: StartRun, feed: StoredFeed) -> str:
+    """What the run is bound to; blank where it will fetch its file. Raises Refusal when there is no file to run on."""
+    if wish.upload_id is None:
+        if not FeedDefinition.model_validate_json(feed.definition).pulls:
+            detail = (
+                "This feed has no source to fetch a file from: give an upload_id, or define the feed with a source."
+            )
+            raise Refusal(conflict("nothing-to-pull", detail))
+        return ""
     upload = room.artifacts.upload(wish.workspace_id, wish.feed_id, wish.upload_id)
     if upload is None:
         detail = f"Nothing was uploaded for {wish.upload_id}, or it was deleted since."
@@ -195,4 +211,4 @@ def _known_upload(room: Services, wish: StartRun) -> Upload:
     limit = room.settings.max_feed_bytes
     if upload.size > limit:
         raise Refusal(too_large(f"The upload has {upload.size:,} bytes; a feed may have {limit:,}."))
-    return upload
+    return upload.etag

@@ -29,6 +29,9 @@ ENVIRONMENT = {
     "OWED_CAP": "1000",
     "MAX_FEED_BYTES": "1000000",
     "IMPORT_LEG_SECONDS": "90",
+    "SOURCE_HOSTS": "localhost",
+    "SOURCE_BUCKETS": "feeds",
+    "SOURCE_SECRETS_PREFIX": "productsync/sources/",
 }
 
 Event = dict[str, Any]

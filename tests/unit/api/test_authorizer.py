@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
+from functions.authorizer import handler as authorizer
 from functions.authorizer.handler import bearer_token, handler, policy
 from shared.credits import Channel
 from shared.workspaces import Principal, Scope
@@ -91,6 +94,56 @@ def test_an_outage_is_no_answer_about_the_key(dynamodb: Stubber, event: Event) -
     dynamodb.add_client_error("get_item", "AccessDeniedException", http_status_code=400)
     with pytest.raises(ClientError, match="AccessDenied"):
         handler(event("authorizer_valid"), None)
+
+
+class SignIns:
+    """Recognises one token, and remembers which it was shown."""
+
+    def __init__(self, principal: Principal | None) -> None:
+        self.principal_of_the_token = principal
+        self.shown: list[str] = []
+
+    def principal(self, token: str) -> Principal | None:
+        self.shown.append(token)
+        return self.principal_of_the_token
+
+
+ADA = Principal("ws_1", "person_5c1e1f0e", frozenset({Scope.READ, Scope.WRITE}), Channel.PERSON)
+
+
+def test_a_person_s_token_is_told_from_a_key_and_needs_no_look_at_the_table(
+    dynamodb: Stubber, event: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = SignIns(ADA)
+    monkeypatch.setattr(authorizer, "sign_ins", lambda: people)
+    context = handler(event("authorizer_person"), None)["context"]
+    assert context == {
+        "key_id": "person_5c1e1f0e",
+        "scopes": "read write",
+        "channel": "person",
+        "workspace_id": "ws_1",
+    }
+    assert people.shown == [event("authorizer_person")["headers"]["Authorization"].removeprefix("Bearer ")]
+    dynamodb.add_response("get_item", {"Item": STORED}, LOOK_UP)
+    assert handler(event("authorizer_valid"), None)["context"]["channel"] == "api"
+    assert len(people.shown) == 1
+
+
+def test_a_token_that_is_nobody_s_is_refused_like_a_key(
+    dynamodb: Stubber, event: Event, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(authorizer, "sign_ins", lambda: SignIns(None))
+    with pytest.raises(Exception, match=UNAUTHORIZED):
+        handler(event("authorizer_person"), None)
+    assert "eyJ" not in "".join(capsys.readouterr())
+    dynamodb.assert_no_pending_responses()
+
+
+def test_cryptography_is_not_loaded_before_a_person_calls() -> None:
+    """It would double the cold start of a function that is asked at every call."""
+    loaded = "import functions.authorizer.handler, sys; print('cryptography' in sys.modules, 'jwt' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", loaded], check=True, capture_output=True, text=True).stdout
+    assert said.split() == ["False", "False"]
 
 
 @pytest.mark.parametrize(

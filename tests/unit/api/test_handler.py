@@ -45,6 +45,8 @@ BALANCE = {
     "expired": 0,
     "void": 0,
     "revision": 1,
+    "base": 5000,
+    "level": 100,
     "grants": {"gr_1": {name: GRANT[name] for name in ("unit_price", "currency", "priority", "granted_at")}},
 }
 BALANCE["grants"]["gr_1"]["remaining"] = 4999  # type: ignore[index]

@@ -14,13 +14,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from functions.api.answers import as_json
 from functions.api.models.common import PointInTime, decimal_text, page
-from functions.api.models.credits import CreditsView
+from functions.api.models.credits import AutomationPausedView, CreditsView
 from functions.api.models.operations import OperationView
 from functions.api.models.records import RecordView
 from functions.api.models.runs import RunRequest, RunView
 from functions.api.models.workspaces import TopUpRequest, WorkspaceRequest
 from functions.api.paging import opaque, store_cursor
 from functions.api.problems import Refusal
+from shared.automation.store import REASON_OF, Automation, AutomationState
 from shared.catalog import Record
 from shared.credits import (
     Action,
@@ -205,8 +206,32 @@ def test_the_books_balance_on_every_answer(account: tuple[Balance, list[Grant]])
     view = CreditsView.of(*account, "EUR", NOW)
     assert view.granted - view.expired - view.void == view.available + view.consumed - view.owed
     assert view.available == sum(grant.remaining for grant in view.grants)
-    assert view.state == ("active" if view.available else "exhausted")
+    assert view.state == ("active" if view.available else "paused")
     assert len(view.grants) == len(account[1])
+
+
+@pytest.mark.parametrize(
+    ("noted", "since"),
+    [(None, None), (AutomationState.ACTIVE, None), (AutomationState.PAUSED, "2026-11-22T08:00:00.000Z")],
+)
+def test_a_pause_is_told_with_its_beginning_once_the_guard_has_noted_it(
+    noted: AutomationState | None, since: str | None
+) -> None:
+    automation = noted and Automation(
+        workspace_id="ws_1",
+        state=noted,
+        reason=REASON_OF[noted],
+        since=datetime(2026, 11, 22, 8, tzinfo=UTC),
+        sequence=1,
+        announced=noted,
+        listed=True,
+    )
+    view = AutomationPausedView.of(automation or None, schedules=2, runs=1)
+    assert view.model_dump() == {
+        "since": since,
+        "reason": "out_of_credits",
+        "waiting": {"schedules": 2, "runs": 1},
+    }
 
 
 # --- operations, records, runs ---

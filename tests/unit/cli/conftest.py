@@ -65,7 +65,13 @@ class Shell:
     api: FakeApi
     home: Path
 
-    def run(self, *arguments: str, columns: int | None = None, environment: Mapping[str, str] = {}) -> Result:
+    def run(
+        self,
+        *arguments: str,
+        columns: int | None = None,
+        environment: Mapping[str, str] = {},
+        standard_input: str | None = None,
+    ) -> Result:
         known = {
             "PRODUCTSYNC_HOME": str(self.home),
             "PRODUCTSYNC_ENDPOINT": ENDPOINT,
@@ -74,7 +80,8 @@ class Shell:
             **({} if columns is None else {"COLUMNS": str(columns)}),
             **environment,
         }
-        return CliRunner().invoke(app, list(arguments), env={name: value or None for name, value in known.items()})
+        variables = {name: value or None for name, value in known.items()}
+        return CliRunner().invoke(app, list(arguments), input=standard_input, env=variables)
 
     def json(self, *arguments: str, exit_code: int = 0) -> Any:
         """The answer of a command with `--json`; its standard output has to be that alone."""
@@ -153,7 +160,14 @@ def make_credits(available: int = 4939) -> dict[str, Any]:
     }
     return {
         "workspace_id": "ws_1",
-        "state": "active" if available else "exhausted",
+        "state": "active" if available else "paused",
+        "paused": None
+        if available
+        else {
+            "since": "2026-11-22T08:00:02.000Z",
+            "reason": "out_of_credits",
+            "waiting": {"schedules": 2, "runs": 1},
+        },
         "available": available,
         "owed": 0,
         "granted": 5000,

@@ -47,6 +47,7 @@ OPERATION = {
     "drawn": [{"grant_id": "gr_1", "credits": 97, "unit_price": "0.01", "currency": "EUR"}],
     "cost": [{"currency": "EUR", "amount": "0.97"}],
     "description": "records 1 to 97",
+    "refused": None,
 }
 RECORD = '{"entity":"product","key":"a/b","attributes":{"price":1.10,"big":12345678901234567890.123456789},"version":2,\
 "created_at":"2026-11-22T08:00:00.000Z","updated_at":"2026-11-22T08:00:00.000Z","operation_id":"op_1"}'
@@ -67,6 +68,25 @@ def test_a_balance_shows_its_grants(shell: Shell, api: FakeApi) -> None:
     assert re.search(r"free +4,939 +5,000 +0 EUR +never +starter", result.stdout)
 
 
+def test_an_empty_balance_shows_what_waits(shell: Shell, api: FakeApi) -> None:
+    api.on("GET", "/credits", make_credits(available=0))
+    result = shell.run("credits")
+    assert "0 credits (paused)" in result.stdout
+    assert "out of credits, since 2026-11-22 08:00:02Z" in result.stdout
+    assert "schedules: 2, runs: 1" in result.stdout
+
+
+def test_what_was_refused_is_shown_as_that(shell: Shell, api: FakeApi) -> None:
+    refused = {**OPERATION, "kind": "scheduled_job", "job_id": "stock", "credits": 0, "actions": {}, "drawn": []}
+    refused |= {"cost": [], "refused": "out_of_credits", "operation_id": "op_2"}
+    api.on("GET", "/operations", {"items": [refused], "next_cursor": None})
+    result = shell.run("operations", "--schedule-id", "stock")
+    assert "refused: out of credits" in result.stdout
+    assert api.requests[0].url.params["job_id"] == "stock"
+    api.on("GET", "/operations/op_2", refused)
+    assert re.search(r"Refused +out of credits", shell.run("operations", "show", "op_2").stdout)
+
+
 @pytest.mark.parametrize("columns", [40, 50, 80, 200])
 def test_a_narrow_terminal_says_what_it_leaves_out(shell: Shell, api: FakeApi, columns: int) -> None:
     api.on("GET", "/operations", {"items": [OPERATION], "next_cursor": None})
@@ -82,7 +102,7 @@ def test_without_a_terminal_the_output_is_plain(shell: Shell, api: FakeApi) -> N
     result = shell.run("operations", "--limit", "1")
     assert "\x1b" not in result.output
     header, row = result.stdout.splitlines()
-    assert header.split() == ["At", "Kind", "Feed", "Credits", "Actions", "Money", "What", "Run", "Operation"]
+    assert header.split() == ["At", "Kind", "Job", "Credits", "Actions", "Money", "What", "Run", "Operation"]
     assert "60 record created, 37 record updated" in row
     assert "0.97 EUR" in row
     assert "--cursor more" in result.stderr

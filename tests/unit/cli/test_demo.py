@@ -71,6 +71,7 @@ def operation(credits_used: int, run_id: str | None) -> dict[str, Any]:
         "drawn": [],
         "cost": [{"currency": "EUR", "amount": "0.00"}],
         "description": None,
+        "refused": None,
     }
 
 

@@ -20,6 +20,7 @@ from shared.feeds.entities import (
     PrefixedColumn,
 )
 from shared.feeds.formats import FormatDefinition
+from shared.feeds.sources import HttpSource, S3Source, UploadSource
 from tests.support.feeds import ROOT
 from tests.unit.feeds.test_bad_files import CASES
 
@@ -46,6 +47,9 @@ def test_an_example_is_a_definition(example: str) -> None:
         JoinedKey,
         FirstOfKey,
         PrefixedColumn,
+        UploadSource,
+        S3Source,
+        HttpSource,
     ],
 )
 def test_every_field_is_named(model: type) -> None:

@@ -17,6 +17,7 @@ from functions.run_dispatcher import handler as dispatcher
 
 PREPARE = "https://sqs.eu-central-1.amazonaws.com/123456789012/prepare"
 IMPORT = "https://sqs.eu-central-1.amazonaws.com/123456789012/import"
+GUARD = "https://sqs.eu-central-1.amazonaws.com/123456789012/guard"
 WORKSPACE = "ws_01KAMZ5Q000000000000000001"
 FIRST_RUN = "run_01KAMZ8E000000000000000001"
 SECOND_RUN = "run_01KAMZ8E000000000000000002"
@@ -42,6 +43,7 @@ def sqs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
         "DATA_BUCKET": "data",
         "PREPARE_QUEUE_URL": PREPARE,
         "IMPORT_QUEUE_URL": IMPORT,
+        "GUARD_QUEUE_URL": GUARD,
         "STARTER_CREDITS": "5000",
         "ACTION_PRICES": '{"record_created":1,"record_updated":1,"scheduled_job":1,"rule_fired":1,"api_call":1}',
         "CURRENCY": "EUR",
@@ -52,10 +54,12 @@ def sqs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     dispatcher.settings.cache_clear()
+    dispatcher.guard_settings.cache_clear()
     monkeypatch.setattr(dispatcher, "sqs", lambda: client)
     with Stubber(client) as stubber:
         yield stubber
     dispatcher.settings.cache_clear()
+    dispatcher.guard_settings.cache_clear()
 
 
 def event(project: Path, name: str) -> dict[str, Any]:
@@ -87,6 +91,13 @@ def test_prepared_runs_and_runs_that_are_handed_over_go_to_be_imported(project: 
     sqs.assert_no_pending_responses()
 
 
+def test_a_schedule_that_was_put_goes_to_the_guard(project: Path, sqs: Stubber) -> None:
+    body = json.dumps({"workspace_id": WORKSPACE, "schedule_id": "stock"})
+    sqs.add_response("send_message", {"MessageId": "1"}, {"QueueUrl": GUARD, "MessageBody": body})
+    assert call(event(project, "schedule")) == []
+    sqs.assert_no_pending_responses()
+
+
 def test_a_record_that_comes_twice_is_sent_twice_and_that_is_fine(project: Path, sqs: Stubber) -> None:
     expect(sqs, PREPARE, FIRST_RUN)
     expect(sqs, PREPARE, FIRST_RUN)
@@ -106,7 +117,7 @@ def test_what_is_malformed_is_logged_and_holds_up_nobody(
     expect(sqs, PREPARE, FIRST_RUN)
     assert call(document) == []
     sqs.assert_no_pending_responses()
-    assert caplog.text.count("a doorbell that no run of ours has") == len(document["Records"]) - 1
+    assert caplog.text.count("a doorbell that nothing of ours has") == len(document["Records"]) - 1
 
 
 def test_a_message_that_cannot_be_sent_is_reported(project: Path, sqs: Stubber) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.credits import Action
-from shared.settings import Settings
+from shared.settings import AnnouncementSettings, GuardSettings, ScheduleSettings, Settings, SourceSettings
 
 ENVIRONMENT = {
     "CREDIT_TABLE": "credit",
@@ -46,3 +46,40 @@ def test_a_function_without_one_of_them_does_not_start(name: str) -> None:
 def test_nor_with_one_that_does_not_parse(name: str, value: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Settings.from_environment(ENVIRONMENT | {name: value})
+
+
+OF_SOME = {
+    "SCHEDULE_GROUP": "schedules",
+    "SCHEDULE_RUNNER_ARN": "arn:runner",
+    "SCHEDULE_ROLE_ARN": "arn:role",
+    "SCHEDULE_DEAD_LETTERS_ARN": "arn:lost",
+    "GUARD_QUEUE_URL": "https://guard",
+    "CREDIT_EVENTS_TOPIC_ARN": "arn:events",
+    "SOURCE_HOSTS": "localhost,Feeds.Internal",
+    "SOURCE_BUCKETS": "",
+    "SOURCE_SECRETS_PREFIX": "productsync/sources/",
+}
+
+
+def test_some_functions_have_settings_of_their_own() -> None:
+    assert ScheduleSettings.from_environment(OF_SOME).target.function_arn == "arn:runner"
+    assert GuardSettings.from_environment(OF_SOME).queue_url == "https://guard"
+    assert AnnouncementSettings.from_environment(OF_SOME).topic_arn == "arn:events"
+    sources = SourceSettings.from_environment(OF_SOME)
+    assert sources.hosts == {"localhost", "feeds.internal"}
+    assert sources.buckets == frozenset()
+    assert sources.secrets_prefix == "productsync/sources/"
+
+
+@pytest.mark.parametrize("name", sorted(OF_SOME))
+def test_which_have_to_be_there_where_they_are_read(name: str) -> None:
+    missing = {key: value for key, value in OF_SOME.items() if key != name}
+
+    def read_all() -> None:
+        ScheduleSettings.from_environment(missing)
+        GuardSettings.from_environment(missing)
+        AnnouncementSettings.from_environment(missing)
+        SourceSettings.from_environment(missing)
+
+    with pytest.raises(KeyError, match=name):
+        read_all()

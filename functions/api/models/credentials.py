@@ -1,0 +1,96 @@
+"""Credentials for the sources of feeds. They come in and never go out."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_core import PydanticCustomError
+
+from functions.api.models.common import Request, View
+from shared.sources.credentials import (
+    BasicCredentials,
+    BearerCredentials,
+    Credentials,
+    CredentialsNote,
+    HeaderCredentials,
+)
+from shared.times import to_rfc3339
+
+_FIELDS = {"basic": ("username", "password"), "bearer": ("token",), "header": ("name", "value")}
+
+_OUR_OWN = frozenset(
+    {
+        *("accept-encoding", "connection", "content-length", "expect", "host", "if-modified-since", "if-none-match"),
+        *("proxy-authorization", "range", "te", "trailer", "transfer-encoding", "upgrade"),
+    }
+)
+"""Headers that say how a file is asked for, and are no credentials."""
+
+
+class CredentialsRequest(Request):
+    """Credentials: `basic` with `username` and `password`, `bearer` with `token`, `header` with `name` and `value`."""
+
+    type: Literal["basic", "bearer", "header"]
+    username: Annotated[str | None, Field(max_length=256, pattern=r"^[^:\x00-\x1f\x7f]+$")] = None
+    password: Annotated[SecretStr | None, Field(max_length=1024)] = None
+    token: Annotated[SecretStr | None, Field(max_length=4096)] = None
+    name: Annotated[str | None, Field(max_length=128, pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")] = None
+    value: Annotated[SecretStr | None, Field(max_length=4096)] = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        wanted = _FIELDS[self.type]
+        for field in ("username", "password", "token", "name", "value"):
+            given = getattr(self, field)
+            if given is None and field in wanted:
+                raise _problem(field, f"{self.type} credentials have one")
+            if given is not None and field not in wanted:
+                raise _problem(field, f"{self.type} credentials have {' and '.join(wanted)}")
+            if isinstance(given, SecretStr):
+                _check_secret(field, given.get_secret_value(), is_header=field != "password")
+        if self.name is not None and self.name.lower() in _OUR_OWN:
+            raise _problem("name", "this header says how a file is asked for, and is no credential")
+        return self
+
+    def credentials(self) -> Credentials:
+        """What they are."""
+        match self:
+            case CredentialsRequest(username=str() as username, password=SecretStr() as password):
+                return BasicCredentials(username=username, password=password.get_secret_value())
+            case CredentialsRequest(token=SecretStr() as token):
+                return BearerCredentials(token=token.get_secret_value())
+            case CredentialsRequest(name=str() as name, value=SecretStr() as value):
+                return HeaderCredentials(name=name, value=value.get_secret_value())
+            case _:
+                raise AssertionError("credentials that are whole are of a known type")
+
+
+def _check_secret(field: str, text: str, *, is_header: bool) -> None:
+    """What goes into a header as it is has to be what a header may hold; a password is encoded."""
+    if not text:
+        raise _problem(field, "it is empty")
+    if is_header and not (text.isascii() and text.isprintable() and text == text.strip()):
+        raise _problem(field, "it has to be of printable ASCII characters, without blanks around it")
+
+
+def _problem(field: str, message: str) -> PydanticCustomError:
+    return PydanticCustomError("definition", "{field}: {message}", {"field": field, "message": message})
+
+
+class CredentialsView(View):
+    """What is known of a feed's credentials: everything but the secret."""
+
+    type: str
+    username: str | None
+    name: Annotated[str | None, Field(description="Of the header.")]
+    origin: Annotated[str, Field(description="The only place that they are sent to.")]
+    updated_at: str
+
+    @classmethod
+    def of(cls, note: CredentialsNote) -> Self:
+        return cls(
+            type=note.type,
+            username=note.username,
+            name=note.header,
+            origin=note.origin,
+            updated_at=to_rfc3339(note.updated_at),
+        )

@@ -1,0 +1,73 @@
+"""Credentials for the sources of feeds. Free: they only configure automation."""
+
+from http import HTTPStatus
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body
+
+from functions.api.answers import answer
+from functions.api.models.common import Identifier, documented
+from functions.api.models.credentials import CredentialsRequest, CredentialsView
+from functions.api.principals import workspace_of
+from functions.api.problems import Refusal, conflict, not_found
+from functions.api.routes.feeds import known_feed
+from functions.api.routing import new_router
+from functions.api.services import credential_store, services, source_settings
+from shared.feeds.definition import FeedDefinition
+from shared.feeds.sources import HttpSource
+from shared.sources.addresses import spelled
+from shared.sources.credentials import origin_of
+from shared.workspaces import Scope
+
+router = new_router()
+
+
+@router.put(
+    "/feeds/<feed_id>/credentials",
+    summary="Give a feed credentials for its source",
+    description="They are kept apart from the definition, sent to the source alone, and never shown again.",
+    responses=documented(HTTPStatus.OK, CredentialsView, "The credentials, without the secret."),
+)
+def put_credentials(feed_id: Identifier, wanted: Annotated[CredentialsRequest, Body()]) -> Response[str]:
+    workspace_id = workspace_of(router.current_event.raw_event, Scope.CONFIGURE)
+    feed = known_feed(workspace_id, feed_id)
+    source = FeedDefinition.model_validate_json(feed.definition).source
+    if not isinstance(source, HttpSource):
+        raise Refusal(conflict("nothing-to-pull", "This feed fetches from no address that would want credentials."))
+    url = urlsplit(source.url)
+    if url.scheme != "https" and spelled(url.hostname or "") not in source_settings().hosts:
+        detail = "The feed's source begins with http://: everybody on the way could read the credentials. Use https://."
+        raise Refusal(conflict("source-not-encrypted", detail))
+    origin = origin_of(source.url)
+    note = credential_store().put(workspace_id, feed_id, wanted.credentials(), origin, services().clock())
+    return answer(CredentialsView.of(note))
+
+
+@router.get(
+    "/feeds/<feed_id>/credentials",
+    summary="The credentials of a feed",
+    description="Everything but the secret.",
+    responses=documented(HTTPStatus.OK, CredentialsView, "The credentials, without the secret."),
+)
+def get_credentials(feed_id: Identifier) -> Response[str]:
+    workspace_id = workspace_of(router.current_event.raw_event, Scope.CONFIGURE)
+    known_feed(workspace_id, feed_id)
+    note = credential_store().note(workspace_id, feed_id)
+    if note is None:
+        raise Refusal(not_found(f"The feed {feed_id} has no credentials."))
+    return answer(CredentialsView.of(note))
+
+
+@router.delete(
+    "/feeds/<feed_id>/credentials",
+    summary="Forget the credentials of a feed",
+    responses={HTTPStatus.NO_CONTENT: {"description": "They are gone."}},
+)
+def delete_credentials(feed_id: Identifier) -> Response[str]:
+    workspace_id = workspace_of(router.current_event.raw_event, Scope.CONFIGURE)
+    known_feed(workspace_id, feed_id)
+    if not credential_store().delete(workspace_id, feed_id):
+        raise Refusal(not_found(f"The feed {feed_id} has no credentials."))
+    return Response(HTTPStatus.NO_CONTENT.value, body="")

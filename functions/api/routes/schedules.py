@@ -1,0 +1,104 @@
+"""Schedules: recurring pulls of a feed. Free: they only configure automation; what they set off is charged."""
+
+from http import HTTPStatus
+from typing import Annotated, assert_never
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body, Path
+
+from functions.api.answers import answer
+from functions.api.models.common import Identifier, Page, documented, page
+from functions.api.models.schedules import ScheduleRequest, ScheduleSummaryView, ScheduleView
+from functions.api.paging import DEFAULT_LIMIT, Cursor, Limit, store_cursor
+from functions.api.principals import workspace_of
+from functions.api.problems import FieldError, Refusal, invalid, not_found
+from functions.api.routing import new_router
+from functions.api.services import Services, schedule_room, services
+from shared.schedules.commands import NothingToPull, UnknownFeed, delete_schedule, is_paused, put_schedule
+from shared.schedules.costs import first_day
+from shared.schedules.cron import BadExpression
+from shared.schedules.history import day_of
+from shared.schedules.model import Schedule
+from shared.workspaces import Scope
+
+router = new_router()
+
+ScheduleId = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9_-]{0,33}$", description="Your own name for the schedule.")]
+
+
+@router.get(
+    "/schedules",
+    summary="The schedules",
+    description="Without their costs, which each schedule shows by itself.",
+    responses=documented(HTTPStatus.OK, Page[ScheduleSummaryView], "By identifier."),
+)
+def list_schedules(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response[str]:
+    workspace_id = workspace_of(router.current_event.raw_event, Scope.READ)
+    room = services()
+    with store_cursor(cursor) as after:
+        found = room.schedules.page(workspace_id, limit, after)
+    paused, now = is_paused(schedule_room(), workspace_id), room.clock()
+    views = [ScheduleSummaryView.of(schedule, paused=paused, now=now) for schedule in found.schedules]
+    return answer(page(views, found.cursor))
+
+
+@router.get(
+    "/schedules/<schedule_id>",
+    summary="A schedule, and what it costs",
+    responses=documented(HTTPStatus.OK, ScheduleView, "The schedule."),
+)
+def get_schedule(schedule_id: Identifier) -> Response[str]:
+    workspace_id = workspace_of(router.current_event.raw_event, Scope.READ)
+    room = services()
+    schedule = room.schedules.get(workspace_id, schedule_id)
+    if schedule is None:
+        raise Refusal(not_found(f"There is no schedule {schedule_id}."))
+    return answer(_view(room, schedule))
+
+
+@router.put(
+    "/schedules/<schedule_id>",
+    summary="Set a schedule",
+    description="Creates the schedule, or replaces its definition. A rate is counted from then on.",
+    responses=documented(HTTPStatus.OK, ScheduleView, "The schedule, replaced.")
+    | documented(HTTPStatus.CREATED, ScheduleView, "The schedule, new."),
+)
+def set_schedule(schedule_id: ScheduleId, wanted: Annotated[ScheduleRequest, Body()]) -> Response[str]:
+    workspace_id = workspace_of(router.current_event.raw_event, Scope.CONFIGURE)
+    room = services()
+    now = room.clock()
+    try:
+        definition = wanted.definition(now)
+    except BadExpression as error:
+        raise Refusal(invalid([FieldError("expression", str(error))])) from error
+    match put_schedule(schedule_room(), workspace_id, schedule_id, definition, now):
+        case Schedule() as schedule:
+            is_new = schedule.created_at == schedule.updated_at
+            return answer(_view(room, schedule), HTTPStatus.CREATED if is_new else HTTPStatus.OK)
+        case UnknownFeed(feed_id):
+            raise Refusal(invalid([FieldError("feed_id", f"there is no feed {feed_id}")]))
+        case NothingToPull(feed_id):
+            problem = f"the feed {feed_id} has no source to pull from; give it one, of type http or s3"
+            raise Refusal(invalid([FieldError("feed_id", problem)]))
+        case other:
+            assert_never(other)
+
+
+@router.delete(
+    "/schedules/<schedule_id>",
+    summary="Delete a schedule",
+    description="Runs that it started go on; what it did stays in the operation log.",
+    responses={HTTPStatus.NO_CONTENT: {"description": "It is gone."}},
+)
+def remove_schedule(schedule_id: Identifier) -> Response[str]:
+    workspace_id = workspace_of(router.current_event.raw_event, Scope.CONFIGURE)
+    if not delete_schedule(schedule_room(), workspace_id, schedule_id):
+        raise Refusal(not_found(f"There is no schedule {schedule_id}."))
+    return Response(HTTPStatus.NO_CONTENT.value, body="")
+
+
+def _view(room: Services, schedule: Schedule) -> ScheduleView:
+    now = room.clock()
+    days = room.history.days(schedule.workspace_id, schedule.schedule_id, day_of(first_day(now)))
+    paused = is_paused(schedule_room(), schedule.workspace_id)
+    return ScheduleView.with_costs(schedule, days, room.settings.prices, paused=paused, now=now)

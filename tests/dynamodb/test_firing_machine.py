@@ -1,0 +1,248 @@
+"""Firings as a machine that tries to break their laws: due, delivered again, delivered at once, while runs go on, pause
+and end, credits end and return, feeds come and go, and owners change their minds.
+
+The model says what each firing must come to; the laws are then reckoned from the log and the runs alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from shared.credits import RefusalReason
+from shared.runs.commands import cancel_run
+from shared.runs.model import Run, RunState
+from shared.schedules.firing import FiringOutcome, Ignored, Refused, Repeated, Skipped, Started, fire
+from tests.support.firing import PULLS, UPLOADED, Syncs
+from tests.support.imports import Attributes, Name, a_feed
+from tests.support.money import Account, HandClock, World
+
+FEEDS = ("supplier", "other")
+SCHEDULES = ("hourly", "daily", "weekly")
+
+feeds = st.sampled_from(FEEDS)
+schedules = st.sampled_from(SCHEDULES)
+
+
+@dataclass
+class Model:
+    """What must be so: what owners want, which runs go on, and which firings were decided."""
+
+    pulls: dict[str, bool] = field(default_factory=dict)
+    wanted: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    going: dict[str, list[Run]] = field(default_factory=lambda: {feed: [] for feed in FEEDS})
+    due: list[tuple[str, datetime]] = field(default_factory=list)
+    decided: set[tuple[str, datetime]] = field(default_factory=set)
+
+    @property
+    def all_going(self) -> list[Run]:
+        return [run for runs in self.going.values() for run in runs]
+
+    def expected(self, schedule_id: str, at: datetime, available: int) -> tuple[type, RefusalReason | None]:
+        """What a firing must come to, in the order in which it is judged."""
+        feed_id, enabled = self.wanted.get(schedule_id, ("", False))
+        if not enabled:
+            return Ignored, None
+        if (schedule_id, at) in self.decided:
+            return Repeated, None
+        if feed_id not in self.pulls:
+            return Refused, RefusalReason.FEED_DELETED
+        if not self.pulls[feed_id]:
+            return Refused, RefusalReason.NOTHING_TO_PULL
+        if available == 0:
+            return Refused, RefusalReason.OUT_OF_CREDITS
+        return (Skipped if self.going[feed_id] else Started), None
+
+
+class FiringMachine(RuleBasedStateMachine):
+    """One workspace with two feeds and three schedules, of which two begin on the same feed."""
+
+    world: World
+
+    @initialize(starter=st.integers(0, 40))
+    def open(self, starter: int) -> None:
+        self.clock = HandClock()
+        self.here = Syncs(Account(self.world, starter, self.clock))
+        self.model = Model()
+        self.top_ups = self.by_hand = 0
+        for feed_id in FEEDS:
+            self._put_feed(feed_id, pulls=True)
+        for schedule_id, feed_id in zip(SCHEDULES, ("supplier", "supplier", "other"), strict=True):
+            self._put_schedule(schedule_id, feed_id, enabled=True)
+
+    @rule(due=st.lists(schedules, min_size=1, max_size=4), minutes=st.integers(1, 300))
+    def schedules_are_due(self, due: list[str], minutes: int) -> None:
+        for schedule_id in due:
+            self.clock.advance(minutes=minutes)
+            self.model.due.append((schedule_id, self.clock()))
+            self._fire(schedule_id, self.clock())
+
+    @precondition(lambda self: self.model.due)
+    @rule(data=st.data())
+    def a_firing_comes_again(self, data: st.DataObject) -> None:
+        self.clock.advance(minutes=1)
+        self._fire(*data.draw(st.sampled_from(self.model.due)))
+
+    @rule(due=st.lists(schedules, min_size=2, max_size=3))
+    def several_are_due_at_once(self, due: list[str]) -> None:
+        """The same firing more than once, or schedules that are due together, each in a runner of its own."""
+        self.clock.advance(minutes=1)
+        at, available = self.clock(), self.here.account.balance().available
+        self.model.due += [(schedule_id, at) for schedule_id in dict.fromkeys(due)]
+        alone = {schedule_id: self.model.expected(schedule_id, at, available) for schedule_id in due}
+        outcomes = self._at_once([(schedule_id, at) for schedule_id in due])
+        first = {
+            schedule_id: outcome
+            for schedule_id, outcome in zip(due, outcomes, strict=True)
+            if not isinstance(outcome, Repeated)
+        }
+        assert first.keys() == set(due)
+        assert sum(isinstance(each, Repeated) for each in outcomes) == sum(
+            due.count(schedule_id) - 1 for schedule_id, (kind, _) in alone.items() if kind is not Ignored
+        )
+        for schedule_id, outcome in first.items():
+            kind, _ = alone[schedule_id]
+            # Another may have started a run of its feed, or spent the last credit, a moment before.
+            instead = {"Started": (Skipped, Refused), "Skipped": (Refused,)}.get(kind.__name__, ())
+            assert isinstance(outcome, (kind, *instead))
+        runs = [outcome.run.feed_id for outcome in first.values() if isinstance(outcome, Started)]
+        assert len(runs) == len(set(runs))
+        for schedule_id in sorted(first, key=lambda name: not isinstance(first[name], Started)):
+            self._note(schedule_id, at, first[schedule_id])
+
+    @precondition(lambda self: self.model.all_going)
+    @rule(records=st.integers(0, 4))
+    def workers_work(self, records: int) -> None:
+        """On all runs, to their end, or until the credits end."""
+        for run in map(self.here.now, self.model.all_going):
+            if run.state is RunState.PREPARING:
+                self.here.prepare(run, self._pulled(records))
+            self._note_run(self.here.carry_out(run))
+
+    @precondition(lambda self: self.model.all_going)
+    @rule(data=st.data())
+    def a_run_is_cancelled(self, data: st.DataObject) -> None:
+        run = self.here.now(data.draw(st.sampled_from(self.model.all_going)))
+        cancelled = cancel_run(self.here.account.world.runs(), run, self.clock())
+        assert isinstance(cancelled, Run)
+        self._note_run(cancelled)
+
+    @precondition(lambda self: self.by_hand < 4)
+    @rule(feed_id=feeds, dry_run=st.booleans())
+    def a_person_starts_a_run(self, feed_id: str, dry_run: bool) -> None:
+        self.clock.advance(minutes=1)
+        self.by_hand += 1
+        run = self.here.start_by_hand(feed_id, dry_run=dry_run)
+        if not dry_run:
+            self.model.going[feed_id].append(run)
+
+    @rule(credits=st.integers(1, 20))
+    def a_top_up_comes(self, credits: int) -> None:
+        self.top_ups += 1
+        self.here.account.ledger().grant(self.here.account.a_grant(f"top-up {self.top_ups}", credits))
+
+    @rule()
+    def the_credits_end(self) -> None:
+        left = self.here.account.balance().available
+        if left:
+            self.clock.advance(minutes=1)
+            self.here.account.ledger().commit(self.here.account.plan(f"spent {self.clock()}", left))
+
+    @rule(feed_id=feeds, becomes=st.sampled_from(["pulls", "pulls", "pulls", "uploads", "deleted"]))
+    def a_feed_changes(self, feed_id: str, becomes: str) -> None:
+        if becomes == "deleted":
+            self.here.feeds().delete(self.here.workspace_id, feed_id)
+            self.model.pulls.pop(feed_id, None)
+        else:
+            self._put_feed(feed_id, pulls=becomes == "pulls")
+
+    @rule(schedule_id=schedules, feed_id=feeds, wants=st.sampled_from(["on", "on", "on", "off", "none"]))
+    def an_owner_decides(self, schedule_id: str, feed_id: str, wants: str) -> None:
+        if wants == "none":
+            self.here.schedules().delete(self.here.workspace_id, schedule_id)
+            self.model.wanted.pop(schedule_id, None)
+        else:
+            self._put_schedule(schedule_id, feed_id, enabled=wants == "on")
+
+    @rule()
+    def the_books_are_audited(self) -> None:
+        self.here.check(*FEEDS)
+        entries = {(entry.job_id, entry.at) for schedule_id in SCHEDULES for entry in self.here.entries(schedule_id)}
+        assert entries == self.model.decided
+
+    def teardown(self) -> None:
+        if hasattr(self, "here"):
+            self.the_books_are_audited()
+
+    def _pulled(self, records: int) -> dict[Name, Attributes]:
+        """A feed whose prices have changed since the last one, if there was one: something is updated, too."""
+        return {
+            name: attributes | ({"price": len(self.model.due)} if "price" in attributes else {})
+            for name, attributes in a_feed(records).items()
+        }
+
+    def _fire(self, schedule_id: str, at: datetime) -> None:
+        expected, reason = self.model.expected(schedule_id, at, self.here.account.balance().available)
+        outcome = self.here.fire(schedule_id, at)
+        assert isinstance(outcome, expected), (outcome, expected)
+        assert not isinstance(outcome, Refused) or outcome.reason is reason
+        self._note(schedule_id, at, outcome)
+
+    def _at_once(self, firings: list[tuple[str, datetime]]) -> list[FiringOutcome]:
+        together = threading.Barrier(len(firings))
+        rooms = [self.here.room() for _ in firings]
+
+        def runner(number: int) -> FiringOutcome:
+            together.wait()
+            return fire(rooms[number], self.here.firing(*firings[number]), self.clock())
+
+        with ThreadPoolExecutor(len(firings)) as pool:
+            return list(pool.map(runner, range(len(firings))))
+
+    def _note(self, schedule_id: str, at: datetime, outcome: FiringOutcome) -> None:
+        match outcome:
+            case Started(_, run):
+                assert run.schedule_id == schedule_id
+                self.model.going[run.feed_id].append(run)
+            case Skipped(_, going):
+                assert any(run.run_id == going.run_id for run in self.model.going[going.feed_id])
+        if not isinstance(outcome, Ignored):
+            self.model.decided.add((schedule_id, at))
+
+    def _note_run(self, run: Run) -> None:
+        if run.state.is_over:
+            going = self.model.going[run.feed_id]
+            going[:] = [each for each in going if each.run_id != run.run_id]
+
+    def _put_feed(self, feed_id: str, *, pulls: bool) -> None:
+        self.here.feed(feed_id, PULLS if pulls else UPLOADED)
+        self.model.pulls[feed_id] = pulls
+
+    def _put_schedule(self, schedule_id: str, feed_id: str, *, enabled: bool) -> None:
+        self.here.schedule(schedule_id, feed_id, enabled=enabled)
+        self.model.wanted[schedule_id] = (feed_id, enabled)
+
+
+@pytest.fixture
+def machine(world: World) -> type[FiringMachine]:
+    return type("FiringMachineHere", (FiringMachine,), {"world": world})
+
+
+def test_no_mix_of_firings_runs_credits_and_changes_of_mind_breaks_a_law(machine: type[FiringMachine]) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=30,
+            stateful_step_count=30,
+            derandomize=True,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,145 @@
+"""What the deployed platform announces, as somebody hears it who listens to the bus and to the topic."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+from tests.support.api import Caller, expect
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+    from productsync.stack import EmbeddedStack
+
+Spend = Callable[[Caller, int], None]
+
+
+@dataclass
+class Listener:
+    """Two queues: what came over the bus, and what came from the topic."""
+
+    sqs: SQSClient
+    bus_queue: str
+    topic_queue: str
+
+    def __post_init__(self) -> None:
+        self._heard: dict[str, list[dict[str, Any]]] = {self.bus_queue: [], self.topic_queue: []}
+
+    def events(self, workspace_id: str) -> list[dict[str, Any]]:
+        """The events of one workspace that came over the bus so far."""
+        heard = self._listen(self.bus_queue)
+        return [one for one in heard if one["detail"]["workspace_id"] == workspace_id]
+
+    def notifications(self, workspace_id: str) -> list[dict[str, Any]]:
+        """The notifications about one workspace that came from the topic so far."""
+        heard = self._listen(self.topic_queue)
+        return [one for one in heard if one["MessageAttributes"]["workspace_id"]["Value"] == workspace_id]
+
+    def _listen(self, queue: str) -> list[dict[str, Any]]:
+        while messages := self.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                self._heard[queue].append(json.loads(message["Body"]))
+                self.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return self._heard[queue]
+
+
+@pytest.fixture(scope="module")
+def listener(stack: EmbeddedStack) -> Iterator[Listener]:
+    name = f"listener-{uuid4().hex[:8]}"
+    sqs, events, sns = stack.aws.sqs(), stack.aws.events(), stack.aws.sns()
+    queues = [sqs.create_queue(QueueName=f"{name}-{way}")["QueueUrl"] for way in ("bus", "topic")]
+    bus_arn, topic_arn = (
+        sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        for queue in queues
+    )
+    allowed = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}
+    policy = {"Version": "2012-10-17", "Statement": [allowed | {"Resource": topic_arn}]}
+    sqs.set_queue_attributes(QueueUrl=queues[1], Attributes={"Policy": json.dumps(policy)})
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": ["productsync.credits"]}))
+    events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": bus_arn}])
+    subscription = sns.subscribe(
+        TopicArn=stack.outputs["CreditEventsTopicArn"], Protocol="sqs", Endpoint=topic_arn, ReturnSubscriptionArn=True
+    )
+    yield Listener(sqs, *queues)
+    sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+    events.remove_targets(Rule=name, Ids=["queue"])
+    events.delete_rule(Name=name)
+    for queue in queues:
+        sqs.delete_queue(QueueUrl=queue)
+
+
+def kinds(events: list[dict[str, Any]]) -> list[str]:
+    return [event["detail-type"] for event in events]
+
+
+def thresholds(events: list[dict[str, Any]]) -> list[int]:
+    return [event["detail"]["threshold"] for event in events if event["detail-type"] == "Credits Low"]
+
+
+def top_up(operator: Caller, customer: Caller, credits: int) -> None:
+    wish = {"credits": credits, "unit_price": "0.01", "currency": "EUR", "reference": uuid4().hex}
+    expect(operator("POST", f"/workspaces/{customer.workspace_id}/top-ups", wish), 201)
+
+
+def test_the_end_of_credits_and_their_return_are_announced_to_the_bus_and_the_topic(
+    listener: Listener, operator: Caller, customer: Caller, spend: Spend
+) -> None:
+    spend(customer, 5_000)
+    until(lambda: "Automation Paused" in kinds(listener.events(customer.workspace_id)))
+    top_up(operator, customer, 300)
+    until(lambda: "Automation Resumed" in kinds(listener.events(customer.workspace_id)))
+
+    events = {event["detail-type"]: event for event in listener.events(customer.workspace_id)}
+    paused, resumed = events["Automation Paused"]["detail"], events["Automation Resumed"]["detail"]
+    assert (paused["reason"], paused["available"], paused["owed"]) == ("out_of_credits", 0, 0)
+    assert (resumed["reason"], resumed["available"]) == ("credits_available", 300)
+    assert paused["announcement_id"] != resumed["announcement_id"]
+    assert paused["since"] < resumed["since"]
+
+    until(lambda: len(listener.notifications(customer.workspace_id)) == len(listener.events(customer.workspace_id)))
+    for notification in listener.notifications(customer.workspace_id):
+        kind = notification["MessageAttributes"]["event"]["Value"]
+        if kind != "Credits Low":
+            assert json.loads(notification["Message"]) == events[kind]["detail"]
+            assert notification["Subject"] == f"ProductSync: {kind} ({customer.workspace_id})"
+
+
+def test_each_threshold_is_announced_once_and_again_after_a_grant(
+    listener: Listener, operator: Caller, customer: Caller, spend: Spend
+) -> None:
+    for credits in (2_500, 1, 9, 1_489, 2, 700):  # 2500, 2499 <50 %, 2490, 1001, 999 <20 %, 299
+        spend(customer, credits)
+    until(lambda: thresholds(listener.events(customer.workspace_id)) == [50, 20])
+    spend(customer, 50)  # 249, under 5 %
+    until(lambda: thresholds(listener.events(customer.workspace_id)) == [50, 20, 5])
+
+    top_up(operator, customer, 1_000)  # 1249 of 1000
+    spend(customer, 1_048)  # 201
+    until(lambda: thresholds(listener.events(customer.workspace_id)) == [50, 20, 5, 50])
+    spend(customer, 2)  # 199
+    until(lambda: thresholds(listener.events(customer.workspace_id)) == [50, 20, 5, 50, 20])
+
+    low = [event["detail"] for event in listener.events(customer.workspace_id)]
+    assert [(one["base"], one["available"]) for one in low] == [
+        (5_000, 2_499),
+        (5_000, 999),
+        (5_000, 249),
+        (1_000, 201),
+        (1_000, 199),
+    ]
+    assert len({one["announcement_id"] for one in low}) == 5
+    until(lambda: len(listener.notifications(customer.workspace_id)) == 5)
+
+
+def test_one_charge_that_crosses_several_thresholds_announces_each_the_highest_first(
+    listener: Listener, customer: Caller, spend: Spend
+) -> None:
+    spend(customer, 4_900)
+    until(lambda: thresholds(listener.events(customer.workspace_id)) == [50, 20, 5])

@@ -1,0 +1,97 @@
+"""The announcer's handler on events as the stream sends them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
+from botocore.exceptions import ClientError
+
+from functions.credit_announcer import handler as announcer
+from shared.automation.announcing import Announcement, AnnouncementKind
+from tests.support.functions import Context, failed, sample
+
+WORKSPACE = "ws_01KAMZ5Q000000000000000001"
+OTHER = "ws_01KAMZ5Q000000000000000002"
+OUTAGE = ClientError({"Error": {"Code": "ServiceUnavailable"}}, "Publish")
+
+
+@dataclass
+class Told:
+    """Hears what is announced, unless it is told not to."""
+
+    announcements: list[Announcement] = field(default_factory=list)
+    fails_at: int | None = None
+
+    def announce(self, announcement: Announcement) -> None:
+        if self.fails_at == len(self.announcements):
+            self.fails_at = None
+            raise OUTAGE
+        self.announcements.append(announcement)
+
+    @property
+    def thresholds(self) -> list[int]:
+        return [each.detail["threshold"] for each in self.announcements]
+
+
+@dataclass
+class Marks:
+    """Remembers what was announced."""
+
+    made: set[tuple[str, str]] = field(default_factory=set)
+
+    def has(self, workspace_id: str, announcement_id: str) -> bool:
+        return (workspace_id, announcement_id) in self.made
+
+    def put(self, workspace_id: str, announcement_id: str, _at: datetime) -> None:
+        self.made.add((workspace_id, announcement_id))
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    double, marks = Told(), Marks()
+    monkeypatch.setattr(announcer, "announcer", lambda: double)
+    monkeypatch.setattr(announcer, "marks", lambda: marks)
+    return double
+
+
+def call(name: str) -> list[str]:
+    return failed(announcer.handler(sample(name), Context()))  # type: ignore[arg-type]  # what it reads of a context
+
+
+def test_each_threshold_that_was_crossed_is_told_the_highest_first(told: Told) -> None:
+    assert call("credit_announcer_fallen") == []
+    first, second = told.announcements
+    assert (first.detail["threshold"], second.detail["threshold"]) == (50, 20)
+    assert first.kind is AnnouncementKind.LOW
+    assert first.workspace_id == WORKSPACE
+    assert first.at == datetime(2026, 11, 22, 8, tzinfo=UTC).replace(second=first.at.second)
+    assert (first.detail["base"], first.detail["available"], first.detail["owed"]) == (5_000, 999, 0)
+
+
+def test_a_record_that_comes_twice_is_told_once(told: Told) -> None:
+    assert call("credit_announcer_duplicate") == []
+    assert call("credit_announcer_fallen") == []
+    assert told.thresholds == [50, 20]
+
+
+def test_what_could_not_be_told_is_tried_again_and_the_rest_not(told: Told) -> None:
+    told.fails_at = 1
+    with pytest.raises(BatchProcessingError):
+        call("credit_announcer_fallen")
+    assert told.thresholds == [50]
+    assert call("credit_announcer_fallen") == []
+    assert told.thresholds == [50, 20]
+
+
+def test_a_grant_that_lowers_the_level_by_its_size_is_no_fall(told: Told) -> None:
+    assert call("credit_announcer_granted") == []
+    assert told.announcements == []
+
+
+def test_what_is_no_balance_is_passed_over(told: Told, caplog: pytest.LogCaptureFixture) -> None:
+    assert call("credit_announcer_malformed") == []
+    assert [(each.workspace_id, each.detail["threshold"]) for each in told.announcements] == [(OTHER, 50)]
+    assert caplog.text.count("what changed is no balance of ours") == 2
