@@ -131,7 +131,8 @@ def _settle_all(
 
     def settle(schedule: Schedule) -> Exception | None:
         try:
-            if not room.schedules.scheduler.settle(schedule, paused=state is AutomationState.PAUSED):
+            is_paused = state is AutomationState.PAUSED
+            if not room.schedules.scheduler.settle(schedule, paused=is_paused, now=room.schedules.clock()):
                 attend_schedule(room, workspace_id, schedule.schedule_id)
         except (ClientError, BotoCoreError, StillMoving) as error:
             return error

@@ -51,6 +51,7 @@ def sweep(room: SweepRoom) -> Iterator[Call]:
 
 def _wrong_copies(room: SweepRoom) -> Iterator[Call]:
     """Workspaces with copies that fire and must not, or do not and should; copies that belong to nothing."""
+    now = room.schedules.clock()
     for page in room.schedules.scheduler.listed():
         wanted = room.schedules.schedules.get_many((each.workspace_id, each.schedule_id) for each in page)
         exhausted = _exhausted(room, [each.workspace_id for each in page])
@@ -58,7 +59,9 @@ def _wrong_copies(room: SweepRoom) -> Iterator[Call]:
             schedule = wanted.get((each.workspace_id, each.schedule_id))
             if schedule is None:
                 yield Call(each.workspace_id, each.schedule_id)
-            elif each.enabled is not (schedule.definition.enabled and not exhausted[each.workspace_id]):
+                continue
+            should_fire = schedule.definition.enabled and not exhausted[each.workspace_id]
+            if each.enabled is not should_fire and schedule.definition.fires_again(now):
                 yield Call(each.workspace_id)
 
 

@@ -89,7 +89,7 @@ def settle_schedule(
         if schedule is None:
             agreed = room.scheduler.remove(workspace_id, schedule_id)
         else:
-            agreed = room.scheduler.settle(schedule, paused=paused)
+            agreed = room.scheduler.settle(schedule, paused=paused, now=room.clock())
         acted_on = (schedule, paused)
         schedule, paused = room.schedules.get(workspace_id, schedule_id), is_paused(room, workspace_id)
         if agreed and (schedule, paused) == acted_on:

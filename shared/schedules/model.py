@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.schedules.expressions import next_firings, parse
+from shared.schedules.zones import zone_named
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleDefinition:
@@ -17,6 +20,10 @@ class ScheduleDefinition:
     time_zone: str
     enabled: bool
     description: str
+
+    def fires_again(self, now: datetime) -> bool:
+        """Whether it is ever due after `now`. What was valid when it was put may be over."""
+        return bool(next_firings(parse(self.expression), zone_named(self.time_zone), now, count=1, anchor=now))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -69,14 +70,20 @@ class Scheduler:
         self._client = client
         self._target = target
 
-    def settle(self, schedule: Schedule, *, paused: bool) -> bool:
+    def settle(self, schedule: Schedule, *, paused: bool, now: datetime) -> bool:
         """Makes the copy what it should be while the workspace is `paused` or not. False when somebody else is at the
         same copy at this moment: what it should be has to be looked at again.
+
+        A schedule that fires no more after `now` needs no copy: EventBridge Scheduler refuses to make one, and one that
+        has fired does no harm.
 
         Two requests at most: one to look, and one to change, if there is something to change. Raises ClientError.
         """
         state: ScheduleStateType = "ENABLED" if schedule.definition.enabled and not paused else "DISABLED"
         found = self._get(schedule)
+        if not schedule.definition.fires_again(now):
+            is_of_before = found is not None and _version(found) < schedule.version
+            return self.remove(schedule.workspace_id, schedule.schedule_id) if is_of_before else True
         if found is None:
             return self._sent(lambda: self._client.create_schedule(**self._made(schedule), State=state))
         version = _version(found)
@@ -89,7 +96,7 @@ class Scheduler:
             changes["Target"] = found["Target"] | changes["Target"]
         elif found["State"] == state:
             return True
-        return self._sent(lambda: self._client.update_schedule(**self._kept(found) | changes))
+        return self._sent(lambda: self._client.update_schedule(**self._kept(found, now) | changes))
 
     def remove(self, workspace_id: str, schedule_id: str) -> bool:
         """Deletes the copy, if there is one. False as with `settle`. Raises ClientError."""
@@ -161,9 +168,10 @@ class Scheduler:
             },
         }
 
-    def _kept(self, found: dict[str, Any]) -> dict[str, Any]:
-        """All that was read and can be sent again."""
-        return {name: value for name, value in found.items() if name in self._updatable}
+    def _kept(self, found: dict[str, Any], now: datetime) -> dict[str, Any]:
+        """All that was read and can be sent again. A start that is over cannot, and says nothing any more."""
+        kept = {name: value for name, value in found.items() if name in self._updatable}
+        return {name: value for name, value in kept.items() if name != "StartDate" or value > now}
 
     @cached_property
     def _updatable(self) -> frozenset[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from operator import ge, le
+from operator import eq, ge, le
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tests.bench.wire import Usage
+
+_SIGNS: dict[Callable[[float, float], bool], str] = {le: "≤", ge: "≥", eq: "="}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,10 @@ def at_most(what: str, value: float, bound: float, unit: str = "", digits: int =
 
 def at_least(what: str, value: float, bound: float, unit: str = "", digits: int = 0) -> Figure:
     return Figure(what, value, unit, bound, ge, digits)
+
+
+def exactly(what: str, value: float, bound: float) -> Figure:
+    return Figure(what, value, "", bound, eq)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,7 @@ def _number(figure: Figure, value: float) -> str:
 def _bound(figure: Figure) -> str:
     if figure.bound is None:
         return ""
-    return f"{'≤' if figure.holds is le else '≥'} {_number(figure, figure.bound)}"
+    return f"{_SIGNS[figure.holds]} {_number(figure, figure.bound)}"
 
 
 def _verdict(figure: Figure) -> str:

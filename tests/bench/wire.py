@@ -1,4 +1,4 @@
-"""The wire between a client and DynamoDB: what passes over it is counted, timed and, when asked for, delayed.
+"""The wire between clients and AWS: what passes over it is counted, timed and, when asked for, delayed.
 
 All of it hangs on the events that botocore offers, so the code that is measured is the code that runs on AWS.
 """
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+    from botocore.client import BaseClient
     from botocore.httpsession import URLLib3Session
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ NO_DELAY = Network()
 
 @dataclass(slots=True)
 class Usage:
-    """What some work took of DynamoDB. Every attempt is a request, one that DynamoDB refused too.
+    """What some work took of AWS. Every attempt is a request, one that was refused too.
 
     `write_units` are DynamoDB's own figures, with indexes. `seconds` is wall time, `processor_seconds` the time of
     this process's threads on a processor; `in_flight` are the moments between which single requests were under way.
@@ -80,17 +80,19 @@ class Wire:
         self._usage: Usage | None = None
         self._lock = threading.Lock()
 
-    def attach(self, client: DynamoDBClient) -> None:
+    def attach(self, client: BaseClient) -> None:
+        """Listens to a client of any service. Write units are DynamoDB's alone."""
         # Anything but the client's own session would measure another one: its socket options decide over 40 ms.
         http = cast("Any", client)._endpoint.http_session
 
         def send(request: AWSPreparedRequest, event_name: str, **_: Any) -> Any:
             return self._send(http, request, event_name.rpartition(".")[2])
 
-        events: Any = client.meta.events
-        events.register("before-parameter-build.dynamodb", _ask_for_capacity)
-        events.register("before-send.dynamodb", send)
-        events.register("after-call.dynamodb", self._count_capacity)
+        events, service = client.meta.events, client.meta.service_model.service_id.hyphenize()
+        events.register(f"before-send.{service}", send)
+        if service == "dynamodb":
+            events.register("before-parameter-build.dynamodb", _ask_for_capacity)
+            events.register("after-call.dynamodb", self._count_capacity)
 
     @contextmanager
     def measured(self, network: Network = NO_DELAY) -> Iterator[Usage]:

@@ -89,9 +89,9 @@ class Workbench:
             self.dynamodb.create_table(TableName=name, **request)
         self._s3.create_bucket(Bucket=BUCKET)
 
-    def open_workspace(self) -> Opened:
-        """A workspace with one feed, and credits enough."""
-        opened = self._workspaces.open("bench", CREDITS, "EUR", idempotency_key=None, now=utc_now())
+    def open_workspace(self, credits: int = CREDITS) -> Opened:
+        """A workspace with one feed, and credits enough unless told otherwise."""
+        opened = self._workspaces.open("bench", credits, "EUR", idempotency_key=None, now=utc_now())
         assert isinstance(opened, Opened)
         FeedStore(self.dynamodb, WORK_TABLE).put(opened.workspace.workspace_id, FEED, DEFINITION, utc_now())
         return opened

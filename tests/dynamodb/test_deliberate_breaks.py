@@ -6,7 +6,7 @@
 | the first reason decides (a conflict leaves it open) | 2 | a conflict before a failed condition |
 | the entry's condition | 2 | a replay months later; a reused identifier; the terrible day |
 | the idempotency key's condition | 2 | an idempotency key answers what it answered |
-| the balance's condition: enough is left | 3 | a rich view spends what another has spent; a drain by many threads |
+| the balance's condition: enough is left | 3 | a drain by many threads |
 | the balance's condition: the order of drawing is right | 4 | a view from before a grant |
 | the balance's condition: not expired | 3 | an expiry that was brought forward |
 | the balance's condition: the debt stays within its cap | 3 | two ledgers owe together |
@@ -18,6 +18,10 @@
 | a feed's last sync: it is the one that was seen | 2 | a schedule that is a moment late |
 | a feed's last sync: there was none | 2 | the same, at the first run of the feed |
 | a free firing looks at the balance | 7 | where firings are free, an empty account starts nothing |
+| the level's condition: no lower one is reached | | a view that is old |
+| the guard looks at the balance again | 5 | a top-up racing with the pause |
+| the guard looks again at what owners have changed | | an owner racing with the guard |
+| the guard keeps every field of a schedule | | every field of a schedule is as before |
 | a run leaves its day when it is in the sums | 4 | a schedule's history adds up |
 
 A story that is named here passes in its own file; it is run again on the broken code, and must not pass.
@@ -34,17 +38,21 @@ from typing import Any
 
 import pytest
 
+from shared.automation import guard
 from shared.catalog import store as catalog_store
 from shared.credits import OperationIdReused, Replayed, account, ledger, operations
 from shared.dynamo import transactions
-from shared.runs import planning, worker
 from shared.runs import store as runs_store
-from shared.schedules import firing, history, syncs
+from shared.runs import worker
+from shared.schedules import firing, history, scheduler, syncs
 from tests.dynamodb import test_drains as drains
 from tests.dynamodb import test_faults as faults_stories
 from tests.dynamodb import test_firing as firings
+from tests.dynamodb import test_guard as guards
 from tests.dynamodb import test_imports as imports
 from tests.dynamodb import test_ledger as ledgers
+from tests.dynamodb import test_levels as levels
+from tests.support.automation import Office
 from tests.support.money import Account, HandClock
 
 OpenAccount = Callable[[int], Account]
@@ -118,11 +126,7 @@ BREAKS = {
         "move_run", runs_store, '"#state = :state"', '"(#state = :state OR attribute_exists(pk))"', (worker,)
     ),
     "record: version": Break(
-        "put_record",
-        catalog_store,
-        '"version = :version"',
-        '"(attribute_exists(pk) OR version = :version)"',
-        (planning,),
+        "_still", catalog_store, '"version = :version"', '"(attribute_exists(pk) OR version = :version)"'
     ),
     "record: new": Break("put_new", catalog_store, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"'),
     "grant": Break("put_new", account, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"'),
@@ -131,6 +135,14 @@ BREAKS = {
     ),
     "last sync: none": Break("put_new", syncs, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"'),
     "free firing": Break("_runs_for_nothing", firing, "Action.SCHEDULED_JOB) > 0", "Action.SCHEDULED_JOB) >= 0"),
+    "level": Break("charge", account, '"#available >= :least"', '"(#available >= :least OR attribute_exists(pk))"'),
+    "guard: balance": Break(
+        "attend", guard, "if _state_now(room.schedules, workspace_id) is state:", "if state:", (guards,)
+    ),
+    "guard: owners": Break("_settle_changed", guard, "before.get(schedule_id) != now.get(schedule_id)", "not before"),
+    "guard: fields": Break(
+        "_kept", scheduler.Scheduler, "if name in self._updatable", "if name in self._updatable - {'StartDate'}"
+    ),
     "history": Break(
         "add_to_day", history, 'removed = " REMOVE #closed"', 'removed = ", #closed = #closed"', (firing,)
     ),
@@ -147,6 +159,11 @@ def late(open_account: OpenAccount, clock: HandClock, *, is_first: bool) -> None
     firings.test_a_schedule_that_is_a_moment_late_sees_the_run_that_another_has_started(
         open_account, clock, is_first=is_first
     )
+
+
+def guarded(open_account: OpenAccount, story: Callable[[Office], None]) -> None:
+    with guards.three_schedules(open_account(100)) as here:
+        story(here)
 
 
 CATCHES: list[tuple[str, Story]] = [
@@ -175,7 +192,6 @@ CATCHES: list[tuple[str, Story]] = [
         "idempotency key",
         lambda opens, _: ledgers.test_an_idempotency_key_answers_what_it_answered(opens, 5, cold=False),
     ),
-    ("balance: enough", lambda opens, _: ledgers.test_a_rich_view_does_not_spend_what_another_ledger_has_spent(opens)),
     (
         "balance: enough",
         lambda opens, _: drains.check_a_drain(opens(60), 8, shared=False),
@@ -203,6 +219,18 @@ CATCHES: list[tuple[str, Story]] = [
     ("last sync: seen", lambda opens, clock: late(opens, clock, is_first=False)),
     ("last sync: none", lambda opens, clock: late(opens, clock, is_first=True)),
     ("free firing", firings.test_where_firings_are_free_an_empty_account_starts_nothing_all_the_same),
+    ("level", lambda opens, _: levels.test_a_view_that_is_old_still_lowers_the_level(opens)),
+    (
+        "guard: balance",
+        lambda opens, _: guarded(opens, guards.test_a_top_up_racing_with_the_pause_leaves_nobody_paused_who_has_paid),
+    ),
+    (
+        "guard: owners",
+        lambda opens, _: guarded(
+            opens, lambda here: guards.test_an_owner_racing_with_the_guard_gets_what_he_wants(here, wanted=False)
+        ),
+    ),
+    ("guard: fields", lambda opens, _: guarded(opens, guards.test_every_field_of_a_schedule_is_as_before)),
     ("history", firings.test_the_history_adds_up_over_days_schedules_and_feeds),
 ]
 

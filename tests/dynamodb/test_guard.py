@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -36,13 +37,20 @@ if TYPE_CHECKING:
 MANY = 40
 
 
-@pytest.fixture
-def here(open_account: Callable[[int], Account]) -> Iterator[Office]:
-    """A workspace of 100 credits with three schedules: two that their owner wants, one that he does not."""
-    with office(open_account(100)) as opened:
+@contextmanager
+def three_schedules(account: Account) -> Iterator[Office]:
+    """Two that their owner wants, one that he does not."""
+    with office(account) as opened:
         opened.put("hourly")
         opened.put("nightly", expression="cron(0 3 * * ? *)", time_zone="Europe/Rome", description="Every night")
         opened.put("off", enabled=False)
+        yield opened
+
+
+@pytest.fixture
+def here(open_account: Callable[[int], Account]) -> Iterator[Office]:
+    """A workspace of 100 credits with three schedules."""
+    with three_schedules(open_account(100)) as opened:
         yield opened
 
 
@@ -78,7 +86,7 @@ def test_every_field_of_a_schedule_is_as_before(here: Office) -> None:
     changed |= {
         "Description": "changed by hand",
         "FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15},
-        "StartDate": here.account.clock(),
+        "StartDate": here.account.clock() + timedelta(days=1),
         "EndDate": here.account.clock() + timedelta(days=9),
         "KmsKeyArn": "arn:aws:kms:us-east-1:000000000000:key/1",
         "ActionAfterCompletion": "DELETE",
@@ -95,8 +103,8 @@ def test_every_field_of_a_schedule_is_as_before(here: Office) -> None:
     after = client.get_schedule(GroupName=here.group, Name=name)
 
     differs = {"ResponseMetadata", "LastModificationDate"}
-    assert {field for field in before if before[field] != paused[field]} - differs == {"State"}  # type: ignore[literal-required]
-    assert {field for field in before if before[field] != after[field]} - differs == set()  # type: ignore[literal-required]
+    assert {field for field in before if before[field] != paused.get(field)} - differs == {"State"}  # type: ignore[literal-required]
+    assert {field for field in before if before[field] != after.get(field)} - differs == set()  # type: ignore[literal-required]
     assert (before["State"], paused["State"]) == ("ENABLED", "DISABLED")
 
 
@@ -122,6 +130,37 @@ def test_a_change_that_its_owner_makes_during_the_pause_is_kept(here: Office) ->
     assert copy["ScheduleExpressionTimezone"] == "Asia/Tokyo"
     assert copy["Description"] == "Less often"
     assert copy["State"] == "ENABLED"
+
+
+def test_a_schedule_whose_time_has_passed_is_left_alone(here: Office) -> None:
+    """EventBridge Scheduler refuses a time that is past, and what fires no more needs nobody to pause it."""
+    due = here.account.clock() + timedelta(minutes=5)
+    here.put("once", expression=f"at({due:%Y-%m-%dT%H:%M:%S})")
+    here.account.clock.advance(minutes=6)
+    here.spend_all()
+    room, line = on_a_line(here)
+    attend(room, here.workspace_id)
+    assert Counter(line.requests)["UpdateSchedule"] == 2
+    assert here.states() == {"hourly": "DISABLED", "nightly": "DISABLED", "off": "DISABLED", "once": "ENABLED"}
+    assert list(sweep(here.room())) == []
+    # Put anew, it fires again; put to a time that is past, its old copy must not fire any more.
+    here.put("once", expression="rate(1 hour)")
+    assert here.states()["once"] == "DISABLED"
+    here.put("once", expression=f"at({due:%Y-%m-%dT%H:%M:%S})", enabled=False)
+    assert "once" not in here.states()
+
+
+def test_a_start_that_is_over_is_not_sent_again(here: Office) -> None:
+    """EventBridge Scheduler refuses a start of more than five minutes ago."""
+    client = plain_scheduler(here.world)
+    copy = here.copies()["hourly"]
+    for read_only in ("Arn", "CreationDate", "LastModificationDate"):
+        del copy[read_only]
+    client.update_schedule(**copy | {"StartDate": here.account.clock() + timedelta(minutes=1)})
+    here.account.clock.advance(minutes=10)
+    here.spend_all()
+    attend(here.room(), here.workspace_id)
+    assert "StartDate" not in here.copies()["hourly"]
 
 
 def test_it_costs_two_requests_for_each_schedule_and_a_constant(here: Office) -> None:

@@ -104,6 +104,16 @@ def test_a_view_that_is_old_crosses_nothing_twice(
     assert (balance.available, balance.level) == (29, level_of(29, 100))
 
 
+def test_a_view_that_is_old_still_lowers_the_level(open_account: Callable[[int], Account]) -> None:
+    account = open_account(100)
+    slow, quick = account.ledger(), account.ledger()
+    slow.commit(account.plan("slow first", 1))
+    quick.commit(account.plan("quick", 45))
+    slow.commit(account.plan("slow second", 10))
+    balance = account.balance()
+    assert (balance.available, balance.level) == (44, 50)
+
+
 def test_charges_that_cost_no_refused_request(open_account: Callable[[int], Account]) -> None:
     account = open_account(100)
     client = account.world.dynamodb()

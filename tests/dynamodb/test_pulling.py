@@ -383,6 +383,8 @@ def test_a_run_that_is_cancelled_while_it_is_fetched_stays_cancelled(story: Stor
 
     Line(s3, script=lambda _index, operation: meanwhile if operation == "PutObject" else None)
     assert story.prepare(run, s3=s3).state is RunState.CANCELLED
+    world, prefix = story.account.world, f"runs/{run.workspace_id}/{run.run_id}/prepared/"
+    assert "Contents" not in plain_s3(world).list_objects_v2(Bucket=world.bucket, Prefix=prefix)
     assert not story.prepare(story.start()).unmodified
 
 

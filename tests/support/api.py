@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from uuid import uuid4
 
 import httpx
 import simplejson
-
-if TYPE_CHECKING:
-    pass
 
 DEFINITION = {
     "format": {"type": "csv"},
@@ -91,3 +89,9 @@ def law_4(customer: Caller) -> dict[str, Any]:
     assert view["granted"] - view["expired"] - view["void"] == view["available"] + view["consumed"] - view["owed"]
     assert view["available"] == sum(grant["remaining"] for grant in view["grants"])
     return dict(view)
+
+
+def top_up(operator: Caller, customer: Caller, credits: int) -> None:
+    """Buys a customer credits."""
+    wish = {"credits": credits, "unit_price": "0.01", "currency": "EUR", "reference": uuid4().hex}
+    expect(operator("POST", f"/workspaces/{customer.workspace_id}/top-ups", wish), 201)
