@@ -123,7 +123,7 @@ def bench_scheduler(endpoint: str) -> EventBridgeSchedulerClient:
 def put_copies(scheduler: Scheduler, schedules: Iterable[Schedule]) -> None:
     """Carries schedules over to EventBridge Scheduler."""
     with ThreadPoolExecutor(THREADS) as pool:
-        assert all(pool.map(partial(scheduler.settle, paused=False), schedules))
+        assert all(pool.map(partial(scheduler.settle, paused=False, now=utc_now()), schedules))
 
 
 def costs(guarded: Iterable[Guarded]) -> Iterator[Figure]:

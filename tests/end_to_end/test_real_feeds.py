@@ -6,7 +6,6 @@ The files are no part of the repository; where they are absent these tests are s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -16,12 +15,8 @@ from productsync.client import Client
 from productsync.importing import start_import, wait_for
 from productsync.output import Output
 from productsync.settings import Connection, Secret
-from shared import keys
-from shared.credits import Ledger, OperationFilter, OperationLog
-from shared.credits.audit import discrepancies
-from shared.ids import time_of
-from shared.times import utc_now
-from tests.support.feeds import real_feeds
+from tests.support.books import Books
+from tests.support.feeds import drugs, real_feed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,23 +42,12 @@ BESTBUY = {
 MEMORY = {"format": {"type": "jsonl"}, "entities": [{"entity": "product", "key": "*", "attributes": "*"}]}
 
 
-def drugs(key: str) -> dict[str, Any]:
-    """The French drug register: Windows-1252, tabs, no header."""
-    return {
-        "format": {"type": "csv", "delimiter": "\t", "encoding": "windows-1252", "header": False},
-        "entities": [{"entity": "product", "key": key, "attributes": "*"}],
-        "skip_unchanged": True,
-    }
-
-
 @dataclass(frozen=True)
 class Shop:
     """A workspace, seen through its API and, to count what is really there, through its tables."""
 
     client: Client
-    workspace_id: str
-    dynamodb: DynamoDBClient
-    tables: Tables
+    books: Books
 
     def imports(self, file: Path, definition: dict[str, Any]) -> Run:
         """Imports a file; checks that the run, its operations, the catalogue and the balance say the same."""
@@ -74,47 +58,15 @@ class Shop:
         run = wait_for(self.client, Output(as_json=True), started.run)
         assert run["state"] == "finished", run["error"]
         assert run["credits"] == run["created"] + run["updated"]
-        assert sum(entry.credits for entry in self.log(run["run_id"])) == run["credits"]
+        assert self.books.credits_of(run["run_id"]) == run["credits"]
         assert before - self.client.credits().body["available"] == run["credits"] + 1
         assert started.charged == 1
         return run
-
-    def log(self, run_id: str | None = None) -> list[Any]:
-        wanted = OperationFilter(time_of(self.workspace_id), utc_now() + timedelta(minutes=1), run_id=run_id)
-        return list(OperationLog(self.dynamodb, self.tables.credit).all(self.workspace_id, wanted))
-
-    def records(self, entity: str) -> int:
-        """How many records of an entity the catalogue holds, counted in the table."""
-        pages = self.dynamodb.get_paginator("query")
-        partitions = (keys.records_of_shard(self.workspace_id, entity, shard) for shard in range(keys.RECORD_SHARDS))
-        return sum(
-            page["Count"]
-            for partition in partitions
-            for page in pages.paginate(
-                TableName=self.tables.catalog,
-                KeyConditionExpression="pk = :pk",
-                ExpressionAttributeValues={":pk": {"S": partition}},
-                Select="COUNT",
-            )
-        )
-
-    def audit(self) -> None:
-        ledger = Ledger(self.dynamodb, self.tables.credit)
-        balance = ledger.balance(self.workspace_id)
-        assert balance is not None
-        assert discrepancies(balance, ledger.grants(self.workspace_id), self.log()) == []
 
 
 def client(stack: EmbeddedStack, *, api_key: str | None = None, operator_key: str | None = None) -> Client:
     secret, operator_secret = (text and Secret(text, "test") for text in (api_key, operator_key))
     return Client(Connection(stack.endpoint, secret or None, operator_secret or None, None))
-
-
-def real_feed(name: str) -> Path:
-    file = real_feeds() / name
-    if not file.exists():
-        pytest.skip(f"the real feeds are not here ({file})")
-    return file
 
 
 @pytest.fixture
@@ -125,7 +77,7 @@ def shop(stack: EmbeddedStack, dynamodb: DynamoDBClient, tables: Tables) -> Iter
         order = {"credits": 95_000, "unit_price": "0.01", "currency": "EUR", "reference": "order-1"}
         operator.top_up(opened["workspace_id"], order)
     with client(stack, api_key=opened["api_key"]["secret"]) as customer:
-        yield Shop(customer, opened["workspace_id"], dynamodb, tables)
+        yield Shop(customer, Books(opened["workspace_id"], dynamodb, tables))
 
 
 FROM_EMPTY = [
@@ -152,8 +104,8 @@ def test_a_file_costs_its_records_and_the_call(
     assert created == expected
     assert run["duplicates"] == duplicates
     assert run["credits"] == sum(expected.values())
-    assert {entity: shop.records(entity) for entity in expected} == expected
-    shop.audit()
+    assert {entity: shop.books.records(entity) for entity in expected} == expected
+    shop.books.audit()
 
 
 PAIRS = [
@@ -169,10 +121,10 @@ def test_the_next_version_of_a_file_costs_what_is_new_and_what_changed(
     one, two = (real_feed(f"pair_bdpm_drugs/{name}.{version}.txt") for version in ("v1_2016-07-18", "v2_2016-10-08"))
     run = shop.imports(one, drugs(key))
     assert (run["created"], run["updated"]) == (first, 0)
-    assert shop.records("product") == first
+    assert shop.books.records("product") == first
     run = shop.imports(two, drugs(key))
     assert (run["created"], run["updated"]) == (added, changed)
-    assert shop.records("product") == first + added
+    assert shop.books.records("product") == first + added
     run = shop.imports(two, drugs(key))
     assert (run["created"], run["updated"], run["credits"]) == (0, 0, 0)
-    shop.audit()
+    shop.books.audit()

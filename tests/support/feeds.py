@@ -11,6 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from shared.feeds import DEFAULT_LIMITS, FeedDefinition, Limits, PreparedFeed, prepare
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +27,23 @@ def real_feeds() -> Path:
     """The folder of real feeds, which are no part of the repository: `PRODUCTSYNC_FEEDS`, or beside the checkout."""
     stated = os.environ.get("PRODUCTSYNC_FEEDS")
     return Path(stated) if stated else ROOT.parent / "shared" / "feeds"
+
+
+def real_feed(name: str) -> Path:
+    """One of the real files; skips the test where they are absent."""
+    file = real_feeds() / name
+    if not file.exists():
+        pytest.skip(f"the real feeds are not here ({file})")
+    return file
+
+
+def drugs(key: str) -> dict[str, Any]:
+    """The French drug register: Windows-1252, tabs, no header."""
+    return {
+        "format": {"type": "csv", "delimiter": "\t", "encoding": "windows-1252", "header": False},
+        "entities": [{"entity": "product", "key": key, "attributes": "*"}],
+        "skip_unchanged": True,
+    }
 
 
 def make_feed(path: Path, rows: int, *, changed: int = 0, categories: int = 40, start: int = 0) -> Path:
