@@ -90,6 +90,8 @@ def look(message: GuardMessage, context: LambdaContext) -> None:
     outcome = attend(room(), message.workspace_id, lambda: out_of_time(context), going_on)
     logger.info("attended a workspace", extra={**about, "state": outcome.state})
     if isinstance(outcome, Unfinished):
+        for schedule_id in outcome.failed:
+            send(GuardMessage(message.workspace_id, schedule_id), RETRY_SECONDS)
         send(GuardMessage(message.workspace_id, state=outcome.state.value, after=outcome.after))
 
 

@@ -10,6 +10,7 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from shared.automation.messages import GuardMessage
+from shared.automation.store import AutomationStore
 from shared.automation.sweep import sweep
 from shared.credits import Ledger
 from shared.dynamo.client import dynamodb_client
@@ -33,6 +34,7 @@ class Room:
 
     schedules: ScheduleRoom
     runs: RunStore
+    automation: AutomationStore
 
 
 @cache
@@ -47,6 +49,7 @@ def room() -> Room:
             scheduler=Scheduler(scheduler_client(), ScheduleSettings.from_environment().target),
         ),
         RunStore(dynamodb, settings.work_table),
+        AutomationStore(dynamodb, settings.work_table),
     )
 
 

@@ -18,6 +18,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from shared.credits import Ledger
 from shared.dynamo.client import dynamodb_client
+from shared.dynamo.transactions import Backoff
 from shared.feeds.store import FeedStore
 from shared.runs.artifacts import RunArtifacts
 from shared.runs.store import RunStore
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 
 _FIRST_POSSIBLE = datetime(1970, 1, 1, tzinfo=UTC)
 
+_PATIENT = Backoff(attempts=30, cap=2.0)
+"""Half a minute of tries: at six in the morning all schedules of a workspace meet on its one balance."""
+
 logger = Logger()
 metrics = Metrics(namespace="ProductSync")
 
@@ -57,7 +61,7 @@ def room() -> FiringRoom:
         runs=RunStore(dynamodb, settings.work_table),
         syncs=LatestSyncs(dynamodb, settings.work_table),
         artifacts=RunArtifacts(boto3.client("s3"), settings.data_bucket),
-        ledger=Ledger(dynamodb, settings.credit_table),
+        ledger=Ledger(dynamodb, settings.credit_table, backoff=_PATIENT),
         prices=settings.prices,
     )
 
@@ -101,7 +105,13 @@ def firing_of(event: Any, now: datetime) -> Firing:
     if not isinstance(event, Mapping):
         raise ValueError(f"an event is an object, not {type(event).__name__}")
     scheduled_at = _scheduled_at(event.get("scheduled_time"), now)
-    return Firing(_name(event.get("workspace_id")), _name(event.get("schedule_id")), scheduled_at)
+    version = event.get("version")
+    return Firing(
+        _name(event.get("workspace_id")),
+        _name(event.get("schedule_id")),
+        scheduled_at,
+        version if isinstance(version, int) else None,
+    )
 
 
 def _name(value: Any) -> str:

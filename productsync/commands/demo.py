@@ -27,8 +27,9 @@ def demo(
 ) -> None:
     """The main job from end to end, on an embedded stack that is started for it and stopped after it.
 
-    A workspace with its free credits, the preview of an import, the import, the same file again, a few changes, and
-    where every credit went. A figure that is not what it has to be makes it fail. A stack that is up is left alone.
+    First an import: its preview, the import, the same file again, a few changes, and where every credit went. Then a
+    schedule whose credits end in the middle of a sync, and a top-up that lets it go on. A figure that is not what it
+    has to be makes it fail. With a file of yours it is the import alone. A stack that is up is left alone.
     """
     if (feed is None) != (preset is None):
         raise NoDefinition("A file and how to read it go together", "give both --feed and --preset, or neither")

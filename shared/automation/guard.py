@@ -11,10 +11,10 @@ Nothing that it does or leaves undone costs anybody credits: a firing that slips
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -30,7 +30,7 @@ from shared.schedules.model import Schedule
 AT_ONCE = 8
 """Copies that one guard settles at once. EventBridge Scheduler takes hundreds of calls per second from an account."""
 
-_CHUNK = 64
+_CHUNK = 16
 """Schedules between two looks at the clock."""
 
 
@@ -60,12 +60,13 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """Time ran out behind the schedule `after`, with the schedules up to it settled for `state`. Another invocation
-    goes on from there.
+    """Time ran out behind the schedule `after`, with the schedules up to it settled for `state`, but for those that
+    `failed`. Another invocation goes on from there, and each that failed needs the guard again.
     """
 
     state: AutomationState
     after: str
+    failed: tuple[str, ...] = ()
 
 
 class NotSettled(Exception):
@@ -94,15 +95,15 @@ def attend(
         # What was settled for another state has to be settled anew.
         after = going_on.after if going_on and going_on.state is state else None
         settled = _settle_all(room, workspace_id, state, after, out_of_time)
+        _settle_changed(room.schedules, workspace_id, after, settled)
         if settled.stopped_behind is not None:
-            return Unfinished(state, settled.stopped_behind)
+            return Unfinished(state, settled.stopped_behind, tuple(settled.failures))
         if state is AutomationState.ACTIVE:
             _resume_runs(room, workspace_id)
-        _settle_changed(room.schedules, workspace_id, after, settled.schedules)
         if _state_now(room.schedules, workspace_id) is state:
             _announce(room, automation, balance)
             if settled.failures:
-                raise NotSettled(f"{len(settled.failures)} schedules of {workspace_id}") from settled.failures[0]
+                raise NotSettled(f"schedules of {workspace_id}: {settled.failures}")
             return Done(state)
         going_on = None
     raise StillMoving(f"the balance of {workspace_id} came and went under {MAX_LOOKS} looks")
@@ -115,10 +116,10 @@ def attend_schedule(room: GuardRoom, workspace_id: str, schedule_id: str) -> Non
 
 @dataclass(frozen=True, slots=True)
 class _Settled:
-    """The schedules that were seen and settled, those that could not be, and where it stopped for lack of time."""
+    """The schedules that were seen, why some of them could not be settled, and where it stopped for lack of time."""
 
     schedules: list[Schedule]
-    failures: list[Exception]
+    failures: dict[str, Exception]
     stopped_behind: str | None
 
 
@@ -127,30 +128,33 @@ def _settle_all(
 ) -> _Settled:
     """Settles every schedule behind `after`. One that fails does not keep the others from being paused."""
     seen: list[Schedule] = []
-    failures: list[Exception] = []
+    failures: dict[str, Exception] = {}
 
-    def settle(schedule: Schedule) -> Exception | None:
+    def settle(schedule: Schedule) -> None:
         try:
             is_paused = state is AutomationState.PAUSED
             if not room.schedules.scheduler.settle(schedule, paused=is_paused, now=room.schedules.clock()):
                 attend_schedule(room, workspace_id, schedule.schedule_id)
         except (ClientError, BotoCoreError, StillMoving) as error:
-            return error
-        return None
+            failures[schedule.schedule_id] = error
 
     with ThreadPoolExecutor(room.at_once, thread_name_prefix="settle") as pool:
         for chunk in _chunks(room.schedules.schedules.all(workspace_id, after)):
             if seen and out_of_time():
                 return _Settled(seen, failures, seen[-1].schedule_id)
-            failures += filter(None, pool.map(settle, chunk))
+            list(pool.map(settle, chunk))
             seen += chunk
     return _Settled(seen, failures, None)
 
 
-def _settle_changed(room: ScheduleRoom, workspace_id: str, after: str | None, seen: Sequence[Schedule]) -> None:
+def _settle_changed(room: ScheduleRoom, workspace_id: str, after: str | None, settled: _Settled) -> None:
     """Settles those that their owners have put or deleted since they were seen: the copies got what was wanted then."""
-    before = {schedule.schedule_id: schedule for schedule in seen}
-    now = {schedule.schedule_id: schedule for schedule in room.schedules.all(workspace_id, after)}
+    before = {schedule.schedule_id: schedule for schedule in settled.schedules}
+    behind = settled.stopped_behind
+    present = room.schedules.all(workspace_id, after)
+    now = {
+        each.schedule_id: each for each in takewhile(lambda each: behind is None or each.schedule_id <= behind, present)
+    }
     for schedule_id in sorted(before.keys() | now.keys()):
         if before.get(schedule_id) != now.get(schedule_id):
             settle_schedule(room, workspace_id, schedule_id, now.get(schedule_id))

@@ -6,12 +6,15 @@ told.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from shared import keys
+from shared.dynamo.reads import batch_get
+from shared.dynamo.transactions import Backoff
 from shared.dynamo.values import from_item, to_item
 from shared.keys import Item
 from shared.times import parse_rfc3339, to_rfc3339
@@ -69,14 +72,21 @@ class Automation:
 class AutomationStore:
     """The records of all workspaces. One that never paused has none, and is active."""
 
-    def __init__(self, client: DynamoDBClient, table: str) -> None:
+    def __init__(self, client: DynamoDBClient, table: str, *, backoff: Backoff | None = None) -> None:
         self._client = client
         self._table = table
+        self._backoff = backoff or Backoff()
 
     def get(self, workspace_id: str) -> Automation | None:
         key = keys.automation(workspace_id).attributes()
         answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         return _to_automation(answer["Item"]) if "Item" in answer else None
+
+    def get_many(self, workspace_ids: Iterable[str]) -> dict[str, Automation]:
+        """The records that there are of up to `READ_BATCH` workspaces. Raises StoreUnavailable."""
+        places = [keys.automation(workspace_id) for workspace_id in workspace_ids]
+        found = map(_to_automation, batch_get(self._client, self._table, places, self._backoff))
+        return {automation.workspace_id: automation for automation in found}
 
     def note(self, workspace_id: str, state: AutomationState, now: datetime) -> Automation | None:
         """Writes the state, if it is another than before, and answers with the record as it is then; None for a

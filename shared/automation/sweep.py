@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.automation.store import AutomationStore
 from shared.dynamo.reads import READ_BATCH
 from shared.keys import WAITING_SHARDS
 from shared.runs.store import RunStore
@@ -26,6 +27,9 @@ class SweepRoom(Protocol):
     @property
     def runs(self) -> RunStore: ...
 
+    @property
+    def automation(self) -> AutomationStore: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -39,10 +43,10 @@ def sweep(room: SweepRoom) -> Iterator[Call]:
     """Everything that needs the guard, each workspace once.
 
     Requests: three for every 100 schedules of the deployment, and two for every 100 workspaces in which something
-    waits, plus one for each shard of the index. Raises StoreUnavailable and botocore's errors.
+    waits, plus one for each shard of the index; what waits comes first. Raises StoreUnavailable and botocore's errors.
     """
     called: set[Call] = set()
-    for calls in (_wrong_copies(room), _waiting_in_vain(room)):
+    for calls in (_waiting_in_vain(room), _wrong_copies(room)):
         for call in calls:
             if call not in called and Call(call.workspace_id) not in called:
                 called.add(call)
@@ -66,12 +70,16 @@ def _wrong_copies(room: SweepRoom) -> Iterator[Call]:
 
 
 def _waiting_in_vain(room: SweepRoom) -> Iterator[Call]:
-    """Workspaces in which runs or announcements wait although there are credits."""
+    """Workspaces in which something waits although there are credits, or whose pause was told to nobody."""
     for shard in range(WAITING_SHARDS):
         workspaces = sorted(room.runs.waiting_workspaces(shard))
         for first in range(0, len(workspaces), READ_BATCH):
-            exhausted = _exhausted(room, workspaces[first : first + READ_BATCH])
-            yield from (Call(workspace_id) for workspace_id, is_out in exhausted.items() if not is_out)
+            some = workspaces[first : first + READ_BATCH]
+            noted = room.automation.get_many(some)
+            for workspace_id, is_out in _exhausted(room, some).items():
+                is_untold = workspace_id in noted and not noted[workspace_id].is_settled
+                if is_untold or not is_out:
+                    yield Call(workspace_id)
 
 
 def _exhausted(room: SweepRoom, workspace_ids: list[str]) -> dict[str, bool]:

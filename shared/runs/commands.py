@@ -193,19 +193,24 @@ def cancel_run(runs: RunStore, run: Run, now: datetime) -> Run | NotPossible:
     return NotPossible(run)
 
 
+def is_stalled(run: Run, now: datetime) -> bool:
+    """Whether nobody seems to work on a run that is worked on."""
+    return run.state in _DOORBELLS and now - run.updated_at >= STALLED_AFTER
+
+
 def resume_run(runs: RunStore, ledger: Ledger, run: Run, now: datetime) -> Run | NotPossible | OutOfCredits:
     """Lets a paused run go on from its cursor, if there are credits to go on with; or one that nobody works on any
     more.
 
     The latter has lost its worker more often than its message is delivered: its doorbell is rung again.
     """
-    is_stalled = run.state in _DOORBELLS and now - run.updated_at >= STALLED_AFTER
-    if run.state is not RunState.PAUSED and not is_stalled:
+    stalled = is_stalled(run, now)
+    if run.state is not RunState.PAUSED and not stalled:
         return NotPossible(run)
     balance = ledger.balance(run.workspace_id)
     if run.state is RunState.PAUSED and (balance is None or balance.spendable(now) == 0):
         return OutOfCredits(1, 0, balance.owed if balance else 0)
-    going_on = replace(run, updated_at=now) if is_stalled else resumed(run, now)
+    going_on = replace(run, updated_at=now) if stalled else resumed(run, now)
     going_on = replace(going_on, leg=run.leg + 1)
     if runs.move(run, going_on, _DOORBELLS[going_on.state]):
         return going_on

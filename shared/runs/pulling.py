@@ -77,7 +77,10 @@ def _known(room: PullRoom, run: Run, definition: FeedDefinition, errand: Errand)
     if last is None or last.fingerprint != errand.fingerprint or not last.validators.tell_something:
         return None
     took_it = room.runs.get(run.workspace_id, last.run_id)
-    return last.validators if took_it is not None and took_it.state is RunState.FINISHED else None
+    # Of two preparers of one run the first may have found the source unmodified, and the second another file: the run
+    # ended before it took that to the catalogue.
+    has_it = took_it is not None and took_it.state is RunState.FINISHED and not took_it.unmodified
+    return last.validators if has_it else None
 
 
 def _remember(room: PullRoom, run: Run, validators: Validators, fingerprint: str) -> None:

@@ -32,7 +32,7 @@ from shared.feeds.definition import FeedDefinition
 from shared.feeds.store import FeedStore, StoredFeed
 from shared.ids import fingerprint, operation_id
 from shared.runs.artifacts import RunArtifacts
-from shared.runs.commands import new_run
+from shared.runs.commands import is_stalled, new_run, resume_run
 from shared.runs.model import Run
 from shared.runs.store import RunStore, put_new_run
 from shared.schedules.history import DayTally, add_to_day, day_of
@@ -50,7 +50,6 @@ what else they have started since, may stand before it."""
 _FILES_KEPT = timedelta(days=400)
 """A run that was started longer ago has lost its files, and goes on no more."""
 
-
 _REFUSALS = {
     RefusalReason.OUT_OF_CREDITS: "not started: no credits are left",
     RefusalReason.FEED_DELETED: "not started: the feed was deleted",
@@ -60,11 +59,14 @@ _REFUSALS = {
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """A schedule that is due: `scheduled_at` is the time it was due, the same at every attempt."""
+    """A schedule that is due: `scheduled_at` is the time it was due, the same at every attempt. `version` is that of
+    the copy which fired, None when it does not say.
+    """
 
     workspace_id: str
     schedule_id: str
     scheduled_at: datetime
+    version: int | None = None
 
     @property
     def operation_id(self) -> str:
@@ -89,6 +91,7 @@ class IgnoredBecause(StrEnum):
 
     DELETED = "the schedule was deleted"
     DISABLED = "its owner has disabled the schedule"
+    OUTDATED = "its owner has changed the schedule, and this time may be none of the new ones"
     NO_ACCOUNT = "there is no such account"
 
 
@@ -143,6 +146,8 @@ def fire(room: FiringRoom, firing: Firing, now: datetime) -> FiringOutcome:
         return Ignored(IgnoredBecause.DELETED)
     if not schedule.definition.enabled:
         return Ignored(IgnoredBecause.DISABLED)
+    if firing.version is not None and firing.version < schedule.version:
+        return Ignored(IgnoredBecause.OUTDATED)
     feed = room.feeds.get(firing.workspace_id, schedule.definition.feed_id)
     if feed is None:
         return _refuse(room, firing, RefusalReason.FEED_DELETED)
@@ -188,6 +193,9 @@ def _start_or_skip(room: FiringRoom, firing: Firing, feed: StoredFeed, now: date
             done = Started(plan.operation_id, run)
         match room.ledger.commit(plan):
             case Committed():
+                if going is not None and is_stalled(going, now):
+                    # Its message was lost in a long outage. Without this, every firing to come would be skipped.
+                    resume_run(room.runs, room.ledger, going, now)
                 return done
             case Replayed():
                 return Repeated(plan.operation_id)

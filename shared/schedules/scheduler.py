@@ -84,6 +84,9 @@ class Scheduler:
         if not schedule.definition.fires_again(now):
             is_of_before = found is not None and _version(found) < schedule.version
             return self.remove(schedule.workspace_id, schedule.schedule_id) if is_of_before else True
+        if found is not None and "EndDate" in found and found["EndDate"] <= now:
+            # An operator has given it an end, and that is past: it fires no more, and cannot be changed as it is.
+            return True
         if found is None:
             return self._sent(lambda: self._client.create_schedule(**self._made(schedule), State=state))
         version = _version(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -9,7 +10,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tests.bench import cost, preparing, speed
+from productsync.stack import EmbeddedStack
+from tests.bench import cost, deployed, guard, preparing, speed
 from tests.bench.report import Report
 from tests.bench.workbench import Workbench, embedded_workbench
 
@@ -18,10 +20,20 @@ MACHINE_WIDTH = 110
 """Columns where there is no terminal to ask: a log of the tables must not break them."""
 
 
+class Part(StrEnum):
+    """What can be measured by itself."""
+
+    RUNS = "runs"
+    RACE = "race"
+    GUARD = "guard"
+    PREPARING = "preparing"
+
+
 def main(
     rows: Annotated[
         int, typer.Option(envvar="ROWS", min=preparing.FEW_ROWS, help="Rows of the large feed that is prepared.")
     ] = preparing.ROWS,
+    part: Annotated[Part | None, typer.Option(envvar="PART", help="Only this part.")] = None,
 ) -> None:
     """Counts requests and write units, measures speed and memory, and holds them against their bounds."""
     console = Console()
@@ -30,11 +42,17 @@ def main(
     report = Report(console)
     with TemporaryDirectory(prefix="productsync-bench-") as name:
         folder = Path(name)
-        with embedded_workbench(folder / "stack") as workbench:
-            _runs(report, workbench, folder)
-        with embedded_workbench(folder / "race-stack") as workbench:
-            _race(report, workbench, folder)
-        _preparing(report, rows, folder)
+        if part in {None, Part.RUNS}:
+            with embedded_workbench(folder / "stack") as workbench:
+                _runs(report, workbench, folder)
+        if part in {None, Part.RACE}:
+            with embedded_workbench(folder / "race-stack") as workbench:
+                _race(report, workbench, folder)
+        if part in {None, Part.GUARD}:
+            with EmbeddedStack.start(folder / "guard-stack") as stack:
+                _guard(report, stack)
+        if part in {None, Part.PREPARING}:
+            _preparing(report, rows, folder)
     if report.missed:
         console.print(f"[bold red]{len(report.missed)} figure(s) missed.[/bold red]")
         raise typer.Exit(1)
@@ -51,7 +69,9 @@ def _runs(report: Report, workbench: Workbench, folder: Path) -> None:
         large = cost.live(workbench, busy, folder, cost.LARGE, "LARGE")
     with console.status("Starting a run through the API"):
         through_the_api = cost.through_the_api(workbench, busy, folder, SMALL)
-    figures = [cost.record_bytes(busy), *cost.costs(small), *cost.costs(large), through_the_api]
+    with console.status("Falling under thresholds on the way"):
+        levels = list(cost.levels(workbench, folder, small))
+    figures = [cost.record_bytes(busy), *cost.costs(small), *cost.costs(large), through_the_api, *levels]
     report.show("DynamoDB requests and write units", figures)
 
     with console.status("The same again beside what is in that catalogue, an old log and many workspaces"):
@@ -72,6 +92,24 @@ def _race(report: Report, workbench: Workbench, folder: Path) -> None:
     with report.console.status("Letting them run in turns, over a network with delays"):
         race = speed.race(workbench, workbench.open_workspace(), folder)
     report.show("With 5 ms injected for each request and 25 ms for each transaction", race.figures())
+
+
+def _guard(report: Report, stack: EmbeddedStack) -> None:
+    """The credit guard: its own requests, in this process and on tables of its own; and as it is deployed."""
+    console, endpoint = report.console, stack.state.aws_endpoint
+    workbench = Workbench(endpoint)
+    workbench.create()
+    bench = guard.Bench(workbench, stack.aws, endpoint)
+    platform = deployed.Deployed(stack, bench)
+    with console.status(f"Charging {deployed.CHARGES:,} times on the deployed platform"):
+        charged = list(platform.quiet_charges())
+    report.show(f"Whom {deployed.CHARGES:,} charges call that reach no zero", charged)
+    with console.status("Pausing and resuming schedules"):
+        guarded = [bench.guard(size) for size in guard.SIZES]
+    report.show("Pausing and resuming schedules: what the guard takes", guard.costs(guarded))
+    with console.status("The same on the deployed platform"):
+        switched = list(platform.switches())
+    report.show("Pausing and resuming schedules: from the charge to the last of them", switched)
 
 
 def _preparing(report: Report, rows: int, folder: Path) -> None:

@@ -9,20 +9,23 @@ from math import ceil
 from pathlib import Path
 
 from shared.catalog.records import Record, record_size
-from shared.credits import Channel, Operation, OperationKind
+from shared.credits import Channel, Ledger, Operation, OperationKind
+from shared.credits.levels import THRESHOLDS
 from shared.credits.operations import put_operation
 from shared.ids import fingerprint, operation_id
 from shared.keys import Item
 from shared.times import utc_now
 from shared.workspaces import Opened
 from tests.bench.feed import attributes_of, key_of, write_feed
-from tests.bench.report import Figure, at_most
+from tests.bench.report import Figure, at_most, exactly
 from tests.bench.workbench import CREDIT_TABLE, Import, Workbench
 
 LARGE = 20_000
 AROUND_A_RUN = 5
 """Requests for starting and finishing a run, besides those that do its records (issue 2)."""
 WRITE_UNITS_PER_1000 = 2_080
+FEW_LEFT = 20
+"""Credits that are left of an import's: fewer than every threshold of them."""
 OTHER_WORKSPACES = 300
 OLD_OPERATIONS = 3_000
 
@@ -67,6 +70,20 @@ def through_the_api(workbench: Workbench, account: Opened, folder: Path, rows: i
     made = workbench.import_feed(account, file, api=workbench.api())
     bound = ceil(rows / 97) + ceil(rows / 100) + 4 + AROUND_A_RUN
     return at_most(f"{rows:,} created: requests of all, started through the API", made.whole.request_count, bound)
+
+
+def levels(workbench: Workbench, folder: Path, small: Life) -> Iterator[Figure]:
+    """The same import by a workspace that falls under every threshold with it: telling so has to cost nothing."""
+    file, account = folder / "levels.csv", workbench.open_workspace(small.rows + FEW_LEFT)
+    write_feed(file, small.rows, prefix="LEVELS")
+    made = workbench.import_feed(account, file).whole
+    balance = Ledger(workbench.dynamodb, CREDIT_TABLE).balance(account.workspace.workspace_id)
+    assert balance is not None
+    assert balance.level == min(THRESHOLDS), balance
+    what = f"{small.rows:,} created, from 100 % to under {balance.level} % of the grant"
+    plain = small.created.whole
+    yield exactly(f"{what}: requests", made.request_count, plain.request_count)
+    yield exactly(f"{what}: write units", made.write_units, plain.write_units)
 
 
 def record_bytes(account: Opened) -> Figure:

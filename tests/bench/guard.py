@@ -26,12 +26,10 @@ from tests.bench.wire import Usage
 from tests.bench.workbench import CREDIT_TABLE, FEED, WORK_TABLE, Workbench
 
 if TYPE_CHECKING:
-    from mypy_boto3_scheduler import EventBridgeSchedulerClient
-
     from productsync.stack.aws import Aws
 
 ONE, SOME, MANY = SIZES = (1, 100, 1_000)
-ROUNDS = {ONE: 9, SOME: 9, MANY: 3}
+ROUNDS = {ONE: 5, SOME: 5, MANY: 2}
 AROUND_THE_SCHEDULES = 10
 """Requests of the guard besides two for each schedule (issue 3)."""
 TIME_RATIO = 1.5
@@ -58,7 +56,12 @@ class Bench:
     def __init__(self, workbench: Workbench, aws: Aws, endpoint: str) -> None:
         self.accounts = Accounts(workbench.dynamodb, CREDIT_TABLE, WORK_TABLE)
         self._wire = workbench.wire
-        self.scheduler = bench_scheduler(endpoint)
+        self.scheduler = scheduler_client(
+            endpoint_url=endpoint,
+            region_name=process.REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
         self._target = Target(
             group="bench",
             function_arn=f"arn:aws:lambda:{process.REGION}:000000000000:function:nobody",
@@ -110,16 +113,6 @@ class Bench:
         return usage
 
 
-def bench_scheduler(endpoint: str) -> EventBridgeSchedulerClient:
-    """The client of the functions, pointed at the embedded AWS."""
-    return scheduler_client(
-        endpoint_url=endpoint,
-        region_name=process.REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-
-
 def put_copies(scheduler: Scheduler, schedules: Iterable[Schedule]) -> None:
     """Carries schedules over to EventBridge Scheduler."""
     with ThreadPoolExecutor(THREADS) as pool:
@@ -140,9 +133,7 @@ def costs(guarded: Iterable[Guarded]) -> Iterator[Figure]:
         yield Figure(f"{size:,} resumed: seconds (median)", _seconds(each.resumed), "s", digits=3)
     for what in ("paused", "resumed"):
         some, many = (_seconds(getattr(found[size], what)) / size for size in (SOME, MANY))
-        yield at_most(
-            f"{what}: time per schedule at {MANY:,} over that at {SOME:,}", many / some, TIME_RATIO, digits=2
-        )
+        yield at_most(f"{what}: time per schedule at {MANY:,} over that at {SOME:,}", many / some, TIME_RATIO, digits=2)
 
 
 def _seconds(usages: Iterable[Usage]) -> float:

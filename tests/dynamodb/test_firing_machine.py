@@ -20,9 +20,14 @@ from shared.credits import RefusalReason
 from shared.runs.commands import cancel_run
 from shared.runs.model import Run, RunState
 from shared.schedules.firing import FiringOutcome, Ignored, Refused, Repeated, Skipped, Started, fire
+from tests.dynamodb.test_imports import at_commit, meanwhile
+from tests.support.faults import Line
 from tests.support.firing import PULLS, UPLOADED, Syncs
 from tests.support.imports import Attributes, Name, a_feed
 from tests.support.money import Account, HandClock, World
+
+Expected = tuple[type, RefusalReason | None]
+"""What a firing must come to, and why, if it is refused."""
 
 FEEDS = ("supplier", "other")
 SCHEDULES = ("hourly", "daily", "weekly")
@@ -45,7 +50,7 @@ class Model:
     def all_going(self) -> list[Run]:
         return [run for runs in self.going.values() for run in runs]
 
-    def expected(self, schedule_id: str, at: datetime, available: int) -> tuple[type, RefusalReason | None]:
+    def expected(self, schedule_id: str, at: datetime, available: int) -> Expected:
         """What a firing must come to, in the order in which it is judged."""
         feed_id, enabled = self.wanted.get(schedule_id, ("", False))
         if not enabled:
@@ -90,13 +95,33 @@ class FiringMachine(RuleBasedStateMachine):
         self.clock.advance(minutes=1)
         self._fire(*data.draw(st.sampled_from(self.model.due)))
 
+    @rule(slow=schedules, fast=schedules)
+    def one_overtakes_another(self, slow: str, fast: str) -> None:
+        """Between what the slow runner has seen and what it is about to write, the fast one comes and goes."""
+        self.clock.advance(minutes=1)
+        at = self.clock()
+        self.model.due += [(schedule_id, at) for schedule_id in dict.fromkeys((slow, fast))]
+        after_the_fast: list[Expected] = []
+
+        def the_fast_one() -> None:
+            self._fire(fast, at)
+            after_the_fast.append(self._expected(slow, at))
+
+        dynamodb = self.world.dynamodb()
+        Line(dynamodb, script=at_commit(0, meanwhile(the_fast_one)))
+        outcome = self.here.fire(slow, at, dynamodb=dynamodb)
+        if not after_the_fast:
+            # The slow one was ignored: it had nothing to write.
+            the_fast_one()
+        self._check(slow, at, outcome, after_the_fast[0])
+
     @rule(due=st.lists(schedules, min_size=2, max_size=3))
     def several_are_due_at_once(self, due: list[str]) -> None:
         """The same firing more than once, or schedules that are due together, each in a runner of its own."""
         self.clock.advance(minutes=1)
-        at, available = self.clock(), self.here.account.balance().available
+        at = self.clock()
         self.model.due += [(schedule_id, at) for schedule_id in dict.fromkeys(due)]
-        alone = {schedule_id: self.model.expected(schedule_id, at, available) for schedule_id in due}
+        alone = {schedule_id: self._expected(schedule_id, at) for schedule_id in due}
         outcomes = self._at_once([(schedule_id, at) for schedule_id in due])
         first = {
             schedule_id: outcome
@@ -189,9 +214,15 @@ class FiringMachine(RuleBasedStateMachine):
         }
 
     def _fire(self, schedule_id: str, at: datetime) -> None:
-        expected, reason = self.model.expected(schedule_id, at, self.here.account.balance().available)
-        outcome = self.here.fire(schedule_id, at)
-        assert isinstance(outcome, expected), (outcome, expected)
+        expected = self._expected(schedule_id, at)
+        self._check(schedule_id, at, self.here.fire(schedule_id, at), expected)
+
+    def _expected(self, schedule_id: str, at: datetime) -> Expected:
+        return self.model.expected(schedule_id, at, self.here.account.balance().available)
+
+    def _check(self, schedule_id: str, at: datetime, outcome: FiringOutcome, expected: Expected) -> None:
+        kind, reason = expected
+        assert isinstance(outcome, kind), (outcome, kind)
         assert not isinstance(outcome, Refused) or outcome.reason is reason
         self._note(schedule_id, at, outcome)
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.api import Caller, expect
+from tests.support.api import Caller, top_up
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -83,11 +83,6 @@ def thresholds(events: list[dict[str, Any]]) -> list[int]:
     return [event["detail"]["threshold"] for event in events if event["detail-type"] == "Credits Low"]
 
 
-def top_up(operator: Caller, customer: Caller, credits: int) -> None:
-    wish = {"credits": credits, "unit_price": "0.01", "currency": "EUR", "reference": uuid4().hex}
-    expect(operator("POST", f"/workspaces/{customer.workspace_id}/top-ups", wish), 201)
-
-
 def test_the_end_of_credits_and_their_return_are_announced_to_the_bus_and_the_topic(
     listener: Listener, operator: Caller, customer: Caller, spend: Spend
 ) -> None:
@@ -143,3 +138,26 @@ def test_one_charge_that_crosses_several_thresholds_announces_each_the_highest_f
 ) -> None:
     spend(customer, 4_900)
     until(lambda: thresholds(listener.events(customer.workspace_id)) == [50, 20, 5])
+
+
+def test_each_pause_and_each_return_is_announced_once_and_so_is_each_threshold_on_the_way(
+    listener: Listener, operator: Caller, customer: Caller, spend: Spend
+) -> None:
+    def announced() -> list[tuple[str, str, str]]:
+        """The announcements, oldest first. They may come twice, and are known by their identifiers then."""
+        details = [(event["detail"], event["detail-type"]) for event in listener.events(customer.workspace_id)]
+        pauses = {(d["since"], kind, d["announcement_id"]) for d, kind in details if kind != "Credits Low"}
+        return sorted(pauses)
+
+    def told(count: int) -> Callable[[], bool]:
+        return lambda: len(announced()) == count
+
+    for before, credits in ((0, 5_000), (2, 300)):
+        for part in range(10):
+            spend(customer, credits // 10)
+            assert part == 9 or customer.get("/credits")["state"] == "active"
+        until(told(before + 1))
+        top_up(operator, customer, 300)
+        until(told(before + 2))
+    assert [kind for _, kind, _ in announced()] == ["Automation Paused", "Automation Resumed"] * 2
+    until(lambda: thresholds(listener.events(customer.workspace_id)) == [50, 20, 5] * 2)

@@ -17,6 +17,7 @@ from shared.runs.store import RunStore
 from shared.times import parse_rfc3339, to_rfc3339, utc_now
 from tests.support.api import CSV, DEFINITION, Caller, expect, law_4, refusal, top_up, upload, wait
 from tests.support.copies import Copies
+from tests.support.people import person_of
 from tests.support.supplier import Supplier, with_etag
 from tests.support.waiting import until
 
@@ -84,7 +85,8 @@ class Shop:
         return dict(self.customer.get(f"/runs/{run_id}"))
 
     def paused(self) -> dict[str, Any]:
-        """What the account says of a pause that has been noted."""
+        """What waits, as the account says once the pause is noted: another's late look may disable copies before."""
+        until(lambda: self.customer.get("/credits")["paused"]["since"])
         view = law_4(self.customer)
         assert (view["state"], view["available"]) == ("paused", 0)
         assert parse_rfc3339(view["paused"]["since"]) <= utc_now()
@@ -292,7 +294,41 @@ def test_reads_go_on_as_a_debt_that_a_top_up_settles_before_anything_resumes(sho
     assert kinds[:2] == ["import", "settlement"], "the debt was settled before the run went on"
 
 
+def test_a_person_may_start_an_import_and_try_one_out_while_it_is_paused(shop: Shop) -> None:
+    shop.leave(0)
+    until(shop.state_is(PAUSED))
+    assert refusal(shop.customer("POST", "/feeds/supplier/runs", {}), 402) == "out-of-credits"
+    person = person_of(shop.stack, shop.operator, shop.customer.workspace_id)
+    tried = expect(person("POST", "/feeds/supplier/runs", {"dry_run": True}), 202).json()
+    run = wait(shop.customer, tried["run_id"])
+    assert (run["state"], run["credits"], run["credits_available"]) == ("finished", ROWS, 0)
+
+    started = expect(person("POST", "/feeds/supplier/runs", {}), 202).json()
+    run = wait(shop.customer, started["run_id"])
+    assert (run["state"], run["channel"], run["credits"]) == ("paused", "person", 0)
+    assert shop.paused() == {"schedules": 3, "runs": 1}
+    shop.top_up(ROWS + 1)
+    assert shop.finished(started["run_id"])["credits"] == ROWS
+    assert law_4(shop.customer)["available"] == 1
+
+
 # --- what the sweep repairs ---
+
+
+def test_the_sweep_notices_that_the_last_credits_have_lapsed_and_that_others_came(shop: Shop) -> None:
+    # Drawn last, and not used up in time: no charge takes the balance to zero.
+    top_up(shop.operator, shop.customer, 50, expires_at=to_rfc3339(utc_now() + timedelta(seconds=3)))
+    shop.spend(shop.customer, 5_000)
+    until(lambda: shop.customer.get("/credits")["state"] == "paused")
+    refused = shop.copies.fire("nightly", to_rfc3339(utc_now()))
+    assert (refused["outcome"], refused["reason"]) == ("refused", "out_of_credits")
+    invoke(shop.stack, "CreditSweep", {})
+    until(shop.state_is(PAUSED))
+    assert shop.paused() == {"schedules": 3, "runs": 0}
+    shop.top_up(1)
+    invoke(shop.stack, "CreditSweep", {})
+    until(shop.state_is(ON))
+    assert law_4(shop.customer)["available"] == 1
 
 
 def test_the_sweep_disables_a_copy_that_somebody_has_enabled_although_there_are_no_credits(shop: Shop) -> None:
@@ -301,7 +337,7 @@ def test_the_sweep_disables_a_copy_that_somebody_has_enabled_although_there_are_
     before = shop.copies.all_but_state(SCHEDULES)
     shop.copies.change("nightly", State="ENABLED")
     shop.copies.change("off", State="ENABLED")
-    assert invoke(shop.stack, "CreditSweep", {})["sent"] >= 1
+    invoke(shop.stack, "CreditSweep", {})
     until(shop.state_is(PAUSED))
     assert shop.copies.all_but_state(SCHEDULES) == before
 
@@ -310,7 +346,7 @@ def test_the_sweep_switches_the_copies_of_a_workspace_with_credits_as_their_owne
     before = shop.copies.all_but_state(SCHEDULES)
     shop.copies.change("nightly", State="DISABLED")
     shop.copies.change("off", State="ENABLED")
-    assert invoke(shop.stack, "CreditSweep", {})["sent"] >= 1
+    invoke(shop.stack, "CreditSweep", {})
     until(shop.state_is(ON))
     assert shop.copies.all_but_state(SCHEDULES) == before
 

@@ -91,7 +91,7 @@ def law_4(customer: Caller) -> dict[str, Any]:
     return dict(view)
 
 
-def top_up(operator: Caller, customer: Caller, credits: int) -> None:
+def top_up(operator: Caller, customer: Caller, credits: int, **more: str) -> None:
     """Buys a customer credits."""
-    wish = {"credits": credits, "unit_price": "0.01", "currency": "EUR", "reference": uuid4().hex}
+    wish = {"credits": credits, "unit_price": "0.01", "currency": "EUR", "reference": uuid4().hex} | more
     expect(operator("POST", f"/workspaces/{customer.workspace_id}/top-ups", wish), 201)

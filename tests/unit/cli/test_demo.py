@@ -1,6 +1,7 @@
-"""The demo: what it makes, what it checks, and that it always stops what it started."""
+"""The demo and its first act: what it makes, what it checks, and that it always stops what it started."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from productsync import demo, demo_feed
 from productsync.client import Client
+from productsync.demo import feed as demo_feed
+from productsync.demo import play
 from shared.feeds.definition import FeedDefinition
 from tests.unit.cli.conftest import ENDPOINT, FakeApi, Shell, make_credits, make_run, serve_import
 
@@ -42,8 +44,12 @@ def stacks(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> list[FakeStack]:
             stacks.append(FakeStack())
             return stacks[-1]
 
-    monkeypatch.setattr(demo, "EmbeddedStack", Starter)
-    monkeypatch.setattr(demo, "Client", partial(Client, transport=api.transport))
+    monkeypatch.setattr(play, "EmbeddedStack", Starter)
+    monkeypatch.setattr(play, "Client", partial(Client, transport=api.transport))
+    # The second act has tests of its own, beside these.
+    monkeypatch.setattr(play, "_shop", lambda *_: nullcontext())
+    monkeypatch.setattr(play, "prepare_sync", lambda _: None)
+    monkeypatch.setattr(play, "sync", lambda *_, steps_before: {"steps_before": steps_before})
     return stacks
 
 
@@ -197,6 +203,7 @@ def test_with_json_the_demo_prints_its_figures_alone(shell: Shell, api: FakeApi,
     answer = shell.json("demo")
     assert [step["run"]["credits"] for step in answer["steps"]] == [2000, 2000, 0, 37]
     assert answer["wrong"] == []
+    assert answer["sync"] == {"steps_before": 4}
     assert len(stacks) == 1
 
 

@@ -43,7 +43,7 @@ def stock_file(stock: Mapping[str, int]) -> bytes:
 
 
 def definition(url: str) -> dict[str, Any]:
-    """The feed that pulls the file. It maps a product's name and stock, and nothing else of the record is its business."""
+    """The feed that pulls the file. It maps a product's name and stock, and leaves alone what else a record has."""
     return {
         "format": {"type": "csv"},
         "source": {"type": "http", "url": url},

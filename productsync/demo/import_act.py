@@ -28,9 +28,10 @@ class Step:
 
 @dataclass
 class ImportAct:
-    """The act under way, on a workspace of its own."""
+    """The act under way, on a workspace of its own that was given `free` credits."""
 
     client: Client
+    free: int
     output: Output
     figures: Figures
     steps: list[Step] = field(default_factory=list)
@@ -52,11 +53,12 @@ class ImportAct:
         """One line on why the last step cost what it cost."""
         self.output.line(text)
 
-    def settle(self, granted: int) -> dict[str, Any]:
+    def settle(self, *, bought: int) -> dict[str, Any]:
         """The balance and the log, as tables and as a document, each figure held against the others."""
         balance = self.client.credits().body
         operations = self.client.operations({}, limit=ALL_OPERATIONS)["items"]
         spent = sum(step.charged + (0 if step.run["dry_run"] else step.run["credits"]) for step in self.steps)
+        granted = self.free + bought
         check = self.figures.check
         check("Credits granted", balance["granted"], granted)
         check("Credits consumed", balance["consumed"], spent)
@@ -91,7 +93,6 @@ class ImportAct:
 
 def import_generated(act: ImportAct, folder: Path) -> dict[str, Any]:
     """The main job: a preview, the import, the same file again, and one with a few changes. The act as a document."""
-    free = act.client.credits().body["available"]
     feed_id = "demo-supplier"
     first, later = folder / "supplier.csv", folder / "supplier-next-week.csv"
     with act.output.stage("Writing a supplier's file") as stage:
@@ -124,12 +125,11 @@ def import_generated(act: ImportAct, folder: Path) -> dict[str, Any]:
     act.figures.check("The changed file, credits", changed["credits"], demo_feed.CHANGED)
     act.figures.check("The changed file, updates", changed["updated"], demo_feed.CHANGED)
     act.why("37 credits: one for each product that really changed, and 1 more for the call.")
-    return act.settle(free)
+    return act.settle(bought=0)
 
 
 def import_of_the_user(act: ImportAct, file: Path, preset: str | None) -> dict[str, Any]:
     """A preview, the import and the same again, of the user's own file. The act as a document."""
-    free = act.client.credits().body["available"]
     feed_id = feed_id_for(file, preset)
     act.client.put_feed(feed_id, {"preset": preset, "skip_unchanged": True})
     preview = act.step("What would it cost? (a dry run)", feed_id, file, dry_run=True)
@@ -145,7 +145,7 @@ def import_of_the_user(act: ImportAct, file: Path, preset: str | None) -> dict[s
     again = act.step("Send the same file again", feed_id, file)
     act.figures.check("The same file again, credits", again["credits"], 0)
     act.why("0 credits for the records: not one would change, so none was written. Only the call cost its 1 credit.")
-    return act.settle(free + bought)
+    return act.settle(bought=bought)
 
 
 def _top_up_for(act: ImportAct, price: int) -> int:
@@ -158,5 +158,3 @@ def _top_up_for(act: ImportAct, price: int) -> int:
     act.client.top_up(balance["workspace_id"], order)
     act.why(f"That is more than the free credits, so the demo tops up {credits_text(missing)} at 0.01 each.")
     return missing
-
-

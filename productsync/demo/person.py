@@ -1,0 +1,20 @@
+"""Somebody of the shop, who signs in as people do."""
+
+import secrets
+
+from productsync.client import Client
+from productsync.settings import Secret
+from productsync.sign_in import NewPasswordWanted, Place, UserPool
+from productsync.stack import EmbeddedStack
+
+EMAIL = "anna@shop.example"
+
+
+def sign_in(stack: EmbeddedStack, operator: Client, workspace_id: str) -> Secret:
+    """Lets a person in to the workspace, who chooses a password of their own. The token that they show to the API."""
+    added = operator.add_person(workspace_id, EMAIL).body
+    pool = UserPool(Place.parse(stack.outputs["SignIn"], stack.state.aws_endpoint))
+    tokens = pool.sign_in(EMAIL, added["temporary_password"])
+    if isinstance(tokens, NewPasswordWanted):
+        tokens = pool.choose_password(tokens, f"Aa1-{secrets.token_urlsafe(16)}")
+    return Secret(tokens["IdToken"], f"the sign-in of {EMAIL}")
