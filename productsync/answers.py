@@ -65,6 +65,7 @@ class TopUp(TypedDict):
     priority: int
     granted_at: str
     expires_at: str | None
+    settled: int | None
 
 
 class Grant(TypedDict):

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.credits.prices import PriceList
-from shared.schedules.scheduler import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,25 +46,6 @@ class Settings:
             owed_cap=int(environment["OWED_CAP"]),
             max_feed_bytes=int(environment["MAX_FEED_BYTES"]),
             import_leg_seconds=int(environment["IMPORT_LEG_SECONDS"]),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduleSettings:
-    """Where the copies of schedules are kept that fire, and what they call."""
-
-    target: Target
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> ScheduleSettings:
-        """Raises KeyError for what is missing: such a function must not start."""
-        return cls(
-            target=Target(
-                group=environment["SCHEDULE_GROUP"],
-                function_arn=environment["SCHEDULE_RUNNER_ARN"],
-                role_arn=environment["SCHEDULE_ROLE_ARN"],
-                dead_letters_arn=environment["SCHEDULE_DEAD_LETTERS_ARN"],
-            )
         )
 
 

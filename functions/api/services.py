@@ -17,9 +17,9 @@ from shared.runs.artifacts import RunArtifacts
 from shared.runs.store import RunStore
 from shared.schedules.commands import ScheduleRoom
 from shared.schedules.history import ScheduleHistory
-from shared.schedules.scheduler import Scheduler, scheduler_client
+from shared.schedules.scheduler import Scheduler, Target, scheduler_client
 from shared.schedules.store import ScheduleStore
-from shared.settings import ScheduleSettings, Settings, SourceSettings
+from shared.settings import Settings, SourceSettings
 from shared.sources.credentials import CredentialStore
 from shared.times import Clock, utc_now
 from shared.workspaces import WorkspaceStore
@@ -71,7 +71,7 @@ def services() -> Services:
 def schedule_room() -> ScheduleRoom:
     """What it takes to put schedules; made at the first request for one, since no other needs EventBridge Scheduler."""
     room = services()
-    scheduler = Scheduler(scheduler_client(), ScheduleSettings.from_environment().target)
+    scheduler = Scheduler(scheduler_client(), Target.from_environment())
     return ScheduleRoom(room.schedules, room.feeds, room.ledger, scheduler, room.clock)
 
 

@@ -24,9 +24,9 @@ from shared.dynamo.transactions import StoreUnavailable
 from shared.feeds.store import FeedStore
 from shared.runs.store import RunStore
 from shared.schedules.commands import ScheduleRoom, StillMoving
-from shared.schedules.scheduler import Scheduler, scheduler_client
+from shared.schedules.scheduler import Scheduler, Target, scheduler_client
 from shared.schedules.store import ScheduleStore
-from shared.settings import AnnouncementSettings, GuardSettings, ScheduleSettings, Settings
+from shared.settings import AnnouncementSettings, GuardSettings, Settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -51,7 +51,7 @@ queue_processor = BatchProcessor(EventType.SQS)
 
 @cache
 def room() -> GuardRoom:
-    settings, schedules = Settings.from_environment(), ScheduleSettings.from_environment()
+    settings = Settings.from_environment()
     dynamodb = dynamodb_client()
     announcements = AnnouncementSettings.from_environment()
     return GuardRoom(
@@ -59,7 +59,7 @@ def room() -> GuardRoom:
             schedules=ScheduleStore(dynamodb, settings.work_table),
             feeds=FeedStore(dynamodb, settings.work_table),
             ledger=Ledger(dynamodb, settings.credit_table),
-            scheduler=Scheduler(scheduler_client(), schedules.target),
+            scheduler=Scheduler(scheduler_client(), Target.from_environment()),
         ),
         runs=RunStore(dynamodb, settings.work_table),
         automation=AutomationStore(dynamodb, settings.work_table),

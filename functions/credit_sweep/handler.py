@@ -17,9 +17,9 @@ from shared.dynamo.client import dynamodb_client
 from shared.feeds.store import FeedStore
 from shared.runs.store import RunStore
 from shared.schedules.commands import ScheduleRoom
-from shared.schedules.scheduler import Scheduler, scheduler_client
+from shared.schedules.scheduler import Scheduler, Target, scheduler_client
 from shared.schedules.store import ScheduleStore
-from shared.settings import GuardSettings, ScheduleSettings, Settings
+from shared.settings import GuardSettings, Settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -46,7 +46,7 @@ def room() -> Room:
             schedules=ScheduleStore(dynamodb, settings.work_table),
             feeds=FeedStore(dynamodb, settings.work_table),
             ledger=Ledger(dynamodb, settings.credit_table),
-            scheduler=Scheduler(scheduler_client(), ScheduleSettings.from_environment().target),
+            scheduler=Scheduler(scheduler_client(), Target.from_environment()),
         ),
         RunStore(dynamodb, settings.work_table),
         AutomationStore(dynamodb, settings.work_table),

@@ -14,7 +14,6 @@ from botocore.config import Config
 from functions.feed_preparer.heartbeat import heartbeat
 from shared.dynamo.client import dynamodb_client
 from shared.runs.artifacts import RunArtifacts
-from shared.runs.model import RunState
 from shared.runs.preparer import PrepareRoom, give_up, prepare_run
 from shared.runs.pulling import PullRoom
 from shared.runs.store import RunStore
@@ -99,7 +98,9 @@ def prepare_one(record: SQSRecord, lambda_context: LambdaContext) -> None:
         logger.warning("the message names a run that does not exist")
         return
     logger.info("prepared a run", extra={"state": run.state, "records": run.records, "rejected": run.rejected})
-    metrics.add_metric("FailedRuns", MetricUnit.Count, int(run.state is RunState.FAILED))
+    failure = run.failure
+    metrics.add_metric("FailedRuns", MetricUnit.Count, int(failure is not None and failure.is_ours))
+    metrics.add_metric("RejectedRuns", MetricUnit.Count, int(failure is not None and not failure.is_ours))
 
 
 def out_of_time(context: LambdaContext) -> bool:

@@ -15,7 +15,6 @@ from shared.catalog import CatalogStore
 from shared.credits import Ledger
 from shared.dynamo.client import dynamodb_client
 from shared.runs.artifacts import RunArtifacts
-from shared.runs.model import RunState
 from shared.runs.store import RunStore
 from shared.runs.worker import Workshop, work
 from shared.settings import Settings
@@ -67,7 +66,9 @@ def carry_out(record: SQSRecord, lambda_context: LambdaContext) -> None:
         logger.warning("the message names a run that does not exist")
         return
     logger.info("worked on a run", extra={"state": run.state, "position": run.cursor.position})
-    metrics.add_metric("FailedRuns", MetricUnit.Count, int(run.state is RunState.FAILED))
+    failure = run.failure
+    metrics.add_metric("FailedRuns", MetricUnit.Count, int(failure is not None and failure.is_ours))
+    metrics.add_metric("RejectedRuns", MetricUnit.Count, int(failure is not None and not failure.is_ours))
 
 
 @logger.inject_lambda_context(clear_state=True)

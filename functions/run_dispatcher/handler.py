@@ -73,7 +73,8 @@ def dispatch(record: DynamoDBRecord) -> None:
         # No later try will find more in it; a report would hold up the whole shard for as long as the stream keeps it.
         logger.exception("a doorbell that nothing of ours has", extra={"event_id": record.event_id})
         return
-    sqs().send_message(QueueUrl=queue, MessageBody=message)
+    # A fair queue lets the others pass when one workspace has more under way than its share.
+    sqs().send_message(QueueUrl=queue, MessageBody=message, MessageGroupId=image["workspace_id"])
     logger.info("a doorbell rang", extra={"doorbell": image["doorbell"], "call": message, "state": image.get("state")})
 
 

@@ -88,6 +88,9 @@ def attend(
     for _ in range(MAX_LOOKS):
         now = room.schedules.clock()
         balance = room.schedules.ledger.balance(workspace_id)
+        if balance is not None and balance.is_exhausted(now) and balance.available:
+            # Else the stream would not tell of the top-up to come: to its filter this account never was at zero.
+            balance = room.schedules.ledger.book_lapsed(workspace_id)
         if balance is None:
             return Done(None)
         state = AutomationState.PAUSED if balance.is_exhausted(now) else AutomationState.ACTIVE
@@ -150,11 +153,9 @@ def _settle_all(
 def _settle_changed(room: ScheduleRoom, workspace_id: str, after: str | None, settled: _Settled) -> None:
     """Settles those that their owners have put or deleted since they were seen: the copies got what was wanted then."""
     before = {schedule.schedule_id: schedule for schedule in settled.schedules}
-    behind = settled.stopped_behind
-    present = room.schedules.all(workspace_id, after)
-    now = {
-        each.schedule_id: each for each in takewhile(lambda each: behind is None or each.schedule_id <= behind, present)
-    }
+    last = settled.stopped_behind
+    present = takewhile(lambda each: last is None or each.schedule_id <= last, room.schedules.all(workspace_id, after))
+    now = {schedule.schedule_id: schedule for schedule in present}
     for schedule_id in sorted(before.keys() | now.keys()):
         if before.get(schedule_id) != now.get(schedule_id):
             settle_schedule(room, workspace_id, schedule_id, now.get(schedule_id))

@@ -25,6 +25,9 @@ from shared.times import optional_rfc3339, parse_rfc3339, to_rfc3339
 _FORGOTTEN_AT_ONCE = 25
 """Grants that are used up and leave the balance item when another is added."""
 
+_BOOKED_AT_ONCE = 25
+"""Grants that have lapsed and are booked as expired in one go."""
+
 
 def to_balance(item: Item) -> Balance:
     values = from_item(item)
@@ -168,6 +171,38 @@ def credit(table: str, balance: Balance, grant: Grant, *, settled: int) -> Write
     debt_is_as_seen = "#owed = :owed"
     conditions = [no_other_grant_came_between, debt_is_as_seen]
     return _update(table, balance.workspace_id, changes, removals, conditions, names, values)
+
+
+def book_lapsed(table: str, balance: Balance, now: datetime) -> Write:
+    """Takes what has lapsed by `now` out of the account, as expired; of many grants the first few.
+
+    The revision moves: every view from before is refused and drawn from anew.
+    """
+    lapsed = [grant for grant in balance.grants if grant.remaining and not grant.is_live(now)][:_BOOKED_AT_ONCE]
+    credits = sum(grant.remaining for grant in lapsed)
+    names: dict[str, str] = {}
+    values: dict[str, Any] = {
+        ":revision": balance.revision,
+        ":one": 1,
+        ":lapsed": credits,
+        ":none": 0,
+        ":level": min(balance.level, level_of(balance.available - credits, balance.base)),
+    }
+    changes = [
+        "#available = #available - :lapsed",
+        "#expired = #expired + :lapsed",
+        "#revision = #revision + :one",
+        "#level = :level",
+    ]
+    no_grant_came_between = "#revision = :revision"
+    conditions = [no_grant_came_between]
+    for position, grant in enumerate(lapsed):
+        names[f"#grant{position}"] = grant.grant_id
+        values[f":left{position}"] = grant.remaining
+        changes.append(f"#grants.#grant{position}.#remaining = :none")
+        nothing_more_was_drawn = f"#grants.#grant{position}.#remaining = :left{position}"
+        conditions.append(nothing_more_was_drawn)
+    return _update(table, balance.workspace_id, changes, [], conditions, names, values)
 
 
 def _update(

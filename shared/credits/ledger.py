@@ -189,6 +189,24 @@ class Ledger:
             balance = None if changed is None or changed.item is None else account.to_balance(changed.item)
         raise StoreUnavailable(f"the balance of {grant.workspace_id} changed under {_MAX_DRAWS} attempts to add to it")
 
+    def book_lapsed(self, workspace_id: str) -> Balance | None:
+        """Books credits that have lapsed as expired, and answers with the balance without them; None when there is no
+        such account.
+
+        Nobody could draw on them: it only makes the account say so, to those who go by its figures without the time,
+        such as the filters of its stream. Raises StoreUnavailable and botocore's errors.
+        """
+        balance = self.balance(workspace_id)
+        for _ in range(_MAX_DRAWS):
+            now = self._clock()
+            if balance is None or balance.lapsed(now) == 0:
+                return balance
+            write = account.book_lapsed(self._table, balance, now)
+            refused = transact_write(self._client, [write.request], self._backoff)
+            item = None if refused is None or refused.reasons[0] is None else refused.reasons[0].item
+            balance = self.balance(workspace_id) if item is None else self._remember(account.to_balance(item))
+        raise StoreUnavailable(f"the balance of {workspace_id} changed under {_MAX_DRAWS} attempts to book on it")
+
     def _send(self, plan: Plan, balance: Balance | None, payment: Payment, now: datetime) -> Outcome | Balance:
         """One transaction. Answers with a Balance when the payment does not fit the account as it is: pay anew from
         it.

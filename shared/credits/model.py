@@ -69,7 +69,8 @@ class Balance:
     All figures are whole credits. `granted - expired - void = available + consumed - owed` (law 4). `expired` counts
     what a grant's expiry has already taken out of `available`; `lapsed` is what time has taken and nobody has booked
     yet.
-    `revision` moves when grants are added, never when they are drawn on: while it stands still, credits only fall.
+    `revision` moves when grants are added or booked as expired, never when they are drawn on: while it stands still,
+    credits only fall.
     `base` is the size of the last grant, and `level` how much of it is left, in steps (see `shared.credits.levels`).
     """
 

@@ -58,6 +58,13 @@ class Cursor:
     offset: int = 0
 
 
+_OUR_FAILURES = frozenset({"internal_error", "not_storable"})
+"""Codes of failures that nobody outside could have avoided, and that somebody here has to look at."""
+
+MAX_DETAIL_CHARACTERS = 500
+"""Of a failure that is kept: it may repeat what a file or a server says, and a run is a small item."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why a run failed, in words for the one who sent the file; row and column where there is one to name."""
@@ -66,6 +73,11 @@ class Failure:
     detail: str
     row: int | None = None
     column: str | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it failed through no fault of its file, its source, or its owner."""
+        return self.code in _OUR_FAILURES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,5 +145,7 @@ def finished(run: Run, now: datetime) -> Run:
 
 
 def failed(run: Run, failure: Failure, now: datetime) -> Run:
-    """The run at its end, because it can never go on."""
+    """The run at its end, because it can never go on. A detail that is too long is cut."""
+    if len(failure.detail) > MAX_DETAIL_CHARACTERS:
+        failure = replace(failure, detail=failure.detail[: MAX_DETAIL_CHARACTERS - 1] + "…")
     return replace(run, state=RunState.FAILED, failure=failure, finished_at=now, updated_at=now)

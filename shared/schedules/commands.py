@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from botocore.exceptions import ClientError
+
 from shared.credits import Ledger
 from shared.feeds.definition import FeedDefinition
 from shared.feeds.store import FeedStore
@@ -41,6 +43,13 @@ class NothingToPull:
 
 
 @dataclass(frozen=True, slots=True)
+class NotTaken:
+    """EventBridge Scheduler does not take it, for this reason of its own. The schedule is as it was before."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduleRoom:
     """What it takes to put schedules and to keep their copies."""
 
@@ -53,7 +62,7 @@ class ScheduleRoom:
 
 def put_schedule(
     room: ScheduleRoom, workspace_id: str, schedule_id: str, definition: ScheduleDefinition, now: datetime
-) -> Schedule | UnknownFeed | NothingToPull:
+) -> Schedule | UnknownFeed | NothingToPull | NotTaken:
     """Writes what the owner wants, and carries it over to EventBridge Scheduler.
 
     Raises botocore's errors and StillMoving; the schedule may then be written already, and is carried over by its
@@ -64,8 +73,18 @@ def put_schedule(
         return UnknownFeed(definition.feed_id)
     if not FeedDefinition.model_validate_json(feed.definition).pulls:
         return NothingToPull(definition.feed_id)
+    before = room.schedules.get(workspace_id, schedule_id)
     schedule = room.schedules.put(workspace_id, schedule_id, definition, now)
-    settle_schedule(room, workspace_id, schedule_id, schedule)
+    try:
+        settle_schedule(room, workspace_id, schedule_id, schedule)
+    except ClientError as error:
+        reason = _reason_not_to_take(error)
+        if reason is None:
+            raise
+        room.schedules.take_back(schedule, before and before.definition, now)
+        # A guard that came in between may have carried it over after all, when room was made at that moment.
+        settle_schedule(room, workspace_id, schedule_id, room.schedules.get(workspace_id, schedule_id))
+        return NotTaken(reason)
     return schedule
 
 
@@ -95,6 +114,13 @@ def settle_schedule(
         if agreed and (schedule, paused) == acted_on:
             return schedule
     raise StillMoving(f"schedule {schedule_id} of {workspace_id} changed under {MAX_LOOKS} looks")
+
+
+def _reason_not_to_take(error: ClientError) -> str | None:
+    """What EventBridge Scheduler has against a schedule that it will refuse each time; None for what may pass."""
+    is_final = error.response["Error"]["Code"] in ("ValidationException", "ServiceQuotaExceededException")
+    is_a_change = error.operation_name in ("CreateSchedule", "UpdateSchedule")
+    return error.response["Error"]["Message"] if is_final and is_a_change else None
 
 
 def is_paused(room: ScheduleRoom, workspace_id: str) -> bool:

@@ -36,6 +36,7 @@ from shared.runs.commands import is_stalled, new_run, resume_run
 from shared.runs.model import Run
 from shared.runs.store import RunStore, put_new_run
 from shared.schedules.history import DayTally, add_to_day, day_of
+from shared.schedules.model import Schedule
 from shared.schedules.store import ScheduleStore
 from shared.schedules.syncs import LatestSync, LatestSyncs, move_latest_sync
 from shared.times import to_rfc3339
@@ -144,10 +145,8 @@ def fire(room: FiringRoom, firing: Firing, now: datetime) -> FiringOutcome:
     schedule = room.schedules.get(firing.workspace_id, firing.schedule_id)
     if schedule is None:
         return Ignored(IgnoredBecause.DELETED)
-    if not schedule.definition.enabled:
-        return Ignored(IgnoredBecause.DISABLED)
-    if firing.version is not None and firing.version < schedule.version:
-        return Ignored(IgnoredBecause.OUTDATED)
+    if (reason := _ignored(firing, schedule)) is not None:
+        return Ignored(reason)
     feed = room.feeds.get(firing.workspace_id, schedule.definition.feed_id)
     if feed is None:
         return _refuse(room, firing, RefusalReason.FEED_DELETED)
@@ -156,6 +155,14 @@ def fire(room: FiringRoom, firing: Firing, now: datetime) -> FiringOutcome:
     if _runs_for_nothing(room, firing, now):
         return _refuse(room, firing, RefusalReason.OUT_OF_CREDITS)
     return _start_or_skip(room, firing, feed, now)
+
+
+def _ignored(firing: Firing, schedule: Schedule) -> IgnoredBecause | None:
+    """Why a firing is not what its owner wants now, if it is not."""
+    if not schedule.definition.enabled:
+        return IgnoredBecause.DISABLED
+    is_outdated = firing.version is not None and firing.version < schedule.version
+    return IgnoredBecause.OUTDATED if is_outdated else None
 
 
 def _runs_for_nothing(room: FiringRoom, firing: Firing, now: datetime) -> bool:

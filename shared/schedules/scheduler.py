@@ -8,7 +8,8 @@ UpdateSchedule); what an operator has changed there by hand, a retry policy or a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -52,6 +53,18 @@ class Target:
     function_arn: str
     role_arn: str
     dead_letters_arn: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Target:
+        """That of this deployment (see template.yaml). Raises KeyError for what is missing: such a function must not
+        start.
+        """
+        return cls(
+            group=environment["SCHEDULE_GROUP"],
+            function_arn=environment["SCHEDULE_RUNNER_ARN"],
+            role_arn=environment["SCHEDULE_ROLE_ARN"],
+            dead_letters_arn=environment["SCHEDULE_DEAD_LETTERS_ARN"],
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,37 @@ class ScheduleStore:
         Versions begin at the time in milliseconds, so that those of a schedule that was deleted and made anew are
         higher than before: the copy that fires tells by its version whether it is out of date.
         """
+        answer = self._client.update_item(**self._put_request(workspace_id, schedule_id, definition, now))
+        return to_schedule(answer["Attributes"])
+
+    def take_back(self, refused: Schedule, before: ScheduleDefinition | None, now: datetime) -> None:
+        """Puts the definition of `before` in the place of one that was refused, or nothing where there was none; leaves
+        it alone when somebody has changed it since.
+
+        It becomes the next version, and not the one that it was: versions never come twice, so that a copy of the
+        refused one, should there be any, is out of date.
+        """
+        condition, names = "#version = :refused", {"#version": "version"}
+        values = to_item({":refused": refused.version})
+        try:
+            if before is None:
+                self._client.delete_item(
+                    TableName=self.table,
+                    Key=keys.schedule(refused.workspace_id, refused.schedule_id).attributes(),
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames=names,
+                    ExpressionAttributeValues=values,
+                )
+            else:
+                request = self._put_request(refused.workspace_id, refused.schedule_id, before, now)
+                request["ExpressionAttributeValues"] |= values
+                self._client.update_item(**request, ConditionExpression=condition)
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return
+
+    def _put_request(
+        self, workspace_id: str, schedule_id: str, definition: ScheduleDefinition, now: datetime
+    ) -> dict[str, Any]:
         changes = {
             **{name: f":{name}" for name in asdict(definition)},
             "workspace_id": ":workspace_id",
@@ -71,15 +102,14 @@ class ScheduleStore:
             ":one": 1,
             ":doorbell": DOORBELL,
         }
-        answer = self._client.update_item(
-            TableName=self.table,
-            Key=keys.schedule(workspace_id, schedule_id).attributes(),
-            UpdateExpression="SET " + ", ".join(f"#{name} = {value}" for name, value in changes.items()),
-            ExpressionAttributeNames={f"#{name}": name for name in changes},
-            ExpressionAttributeValues=to_item(values),
-            ReturnValues="ALL_NEW",
-        )
-        return to_schedule(answer["Attributes"])
+        return {
+            "TableName": self.table,
+            "Key": keys.schedule(workspace_id, schedule_id).attributes(),
+            "UpdateExpression": "SET " + ", ".join(f"#{name} = {value}" for name, value in changes.items()),
+            "ExpressionAttributeNames": {f"#{name}": name for name in changes},
+            "ExpressionAttributeValues": to_item(values),
+            "ReturnValues": "ALL_NEW",
+        }
 
     def delete(self, workspace_id: str, schedule_id: str) -> bool:
         """Deletes the schedule; False when there was none. What it did stays in the log."""

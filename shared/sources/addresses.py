@@ -12,9 +12,14 @@ import socket
 from collections.abc import Collection
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+import idna
+
 from shared.sources.errors import SourceFailed
 
 Address = IPv4Address | IPv6Address
+
+MAX_HOST_CHARACTERS = 253
+"""Of a name in the DNS (RFC 1035), as it is looked up."""
 
 # The special-purpose registries of IANA, written out: what Python's `is_global` says differs between its versions.
 _REFUSED_V4 = tuple(
@@ -86,6 +91,22 @@ def may_connect(address: Address, host: str, named_hosts: Collection[str]) -> bo
 def spelled(host: str) -> str:
     """A host's name as it is compared: in lower case, without the dot of the root."""
     return host.lower().rstrip(".")
+
+
+def is_host(host: str) -> bool:
+    """Whether `host` can be a host at all: an address, or a name that could be looked up. An international name may be
+    written in its own letters, or as it is looked up (`xn--…`), and has to be one.
+    """
+    if literal(host) is not None:
+        return True
+    try:
+        looked_up = host if host.isascii() else idna.encode(host.lower()).decode("ascii")
+        for label in spelled(looked_up).split("."):
+            if label.startswith("xn--"):
+                idna.decode(label)
+    except UnicodeError:
+        return False
+    return 0 < len(spelled(looked_up)) <= MAX_HOST_CHARACTERS
 
 
 def literal(host: str) -> Address | None:

@@ -95,13 +95,14 @@ class CredentialStore:
         """Keeps credentials for the sources of `origin`, in place of those that were there."""
         note = _note(credentials, origin, now)
         # What may be shown is the secret's description, so that showing it takes no right to read the secret itself.
-        shown = asdict(note) | {"updated_at": to_rfc3339(now)}
+        # As it is written, not escaped: the longest username and origin fit the 2,048 characters of a description.
+        shown = json.dumps(asdict(note) | {"updated_at": to_rfc3339(now)}, ensure_ascii=False)
         secret = json.dumps({"type": note.type, "origin": origin, **asdict(credentials)})
         name = self._name(workspace_id, feed_id)
         try:
-            self._client.update_secret(SecretId=name, Description=json.dumps(shown), SecretString=secret)
+            self._client.update_secret(SecretId=name, Description=shown, SecretString=secret)
         except self._client.exceptions.ResourceNotFoundException:
-            self._client.create_secret(Name=name, Description=json.dumps(shown), SecretString=secret)
+            self._client.create_secret(Name=name, Description=shown, SecretString=secret)
         return note
 
     def note(self, workspace_id: str, feed_id: str) -> CredentialsNote | None:
@@ -120,6 +121,9 @@ class CredentialStore:
         try:
             answer = self._client.get_secret_value(SecretId=self._name(workspace_id, feed_id))
         except self._client.exceptions.ResourceNotFoundException:
+            return None
+        except self._client.exceptions.InvalidRequestException:
+            # Marked for deletion: by hand, or by us a moment ago.
             return None
         values: dict[str, str] = json.loads(answer["SecretString"])
         kind, origin = values.pop("type"), values.pop("origin")

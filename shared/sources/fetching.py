@@ -51,18 +51,27 @@ class Patience:
     """How long a source may take, in seconds: to let itself be connected to, to send anything at all, and altogether.
     Of the preparer's 15 minutes the whole leaves twice as much for the file itself.
 
+    `grace` seconds after an answer has begun, it has to have come with `least_rate` bytes a second on average, and so
+    from then on. Whoever waits for a file holds one of the few preparers, and pays nothing for it: one that trickles
+    would hold it for all the time that there is. Any connection that files are sent over is far faster.
+
     A failure that may pass is tried again, `attempts` times in all, after pauses with full jitter.
     """
 
     connect: float = 10.0
     read: float = 30.0
     total: float = 300.0
+    grace: float = 30.0
+    least_rate: int = 10_000
     attempts: int = 4
     pause: float = 1.0
     sleep: Callable[[float], None] = time.sleep
 
     def begin(self) -> Deadline:
         return Deadline(self.total)
+
+    def pace(self) -> Pace:
+        return Pace(self.grace, self.least_rate)
 
     def tried(self, attempt: Callable[[], _Answer], deadline: Deadline) -> _Answer:
         """What `attempt` gives, tried again while its failure may pass and time is left. Raises SourceFailed."""
@@ -95,6 +104,31 @@ class Deadline:
         """Raises SourceFailed when the time is over."""
         if self.left() == 0:
             raise too_slow(f"the file was not there after {self.seconds:g} seconds, which is all that it may take")
+
+
+@dataclass(slots=True)
+class Pace:
+    """How fast one answer comes, from its first byte on."""
+
+    grace: float
+    least_rate: int
+    _began_at: float | None = None
+    _received: int = 0
+
+    def came(self, size: int) -> None:
+        """Counts bytes that came. Raises SourceFailed when they are too few by now."""
+        now = time.monotonic()
+        if self._began_at is None:
+            self._began_at = now
+        self._received += size
+        seconds = now - self._began_at
+        if seconds > self.grace and self._received < seconds * self.least_rate:
+            detail = (
+                f"{self._received:,} bytes came in {seconds:.0f} seconds; from {self.grace:g} seconds on, "
+                f"{self.least_rate:,} a second are the least"
+            )
+            # Not tried again: each try would hold a preparer for as long.
+            raise SourceFailed("source_slow", detail)
 
 
 def too_slow(detail: str) -> SourceFailed:

@@ -18,13 +18,14 @@ from typing import Any
 import httpcore
 import httpx
 
-from shared.sources.addresses import resolve, spelled
+from shared.sources.addresses import is_host, resolve, spelled
 from shared.sources.credentials import Secret, origin_of
 from shared.sources.errors import SourceFailed
 from shared.sources.fetching import (
     Deadline,
     Fetched,
     FetchOutcome,
+    Pace,
     Patience,
     Unmodified,
     Validators,
@@ -64,11 +65,11 @@ def fetch_http(
     """Fetches the file into `target`, in bounded memory. Raises SourceFailed."""
     try:
         address = httpx.URL(request.url)
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, ValueError) as error:
         raise SourceFailed("source_unreachable", f"the address cannot be read: {error}") from error
     _check_credentials(request, address)
     deadline = patience.begin()
-    backend = _CheckedNetwork(request.named_hosts, deadline)
+    backend = _CheckedNetwork(request.named_hosts, deadline, patience)
     # Proxies of the environment, cookies and connections kept open have no place here.
     with httpcore.ConnectionPool(ssl_context=tls, network_backend=backend, max_keepalive_connections=0) as pool:
         fetching = _Fetching(request, address, pool, patience, deadline)
@@ -84,7 +85,7 @@ def _check_credentials(request: HttpRequest, address: httpx.URL) -> None:
             "give them again, or delete them"
         )
         raise SourceFailed("source_credentials", detail)
-    if address.scheme != "https" and spelled(address.host) not in request.named_hosts:
+    if address.scheme != "https" and spelled(_host(address)) not in request.named_hosts:
         raise SourceFailed("source_credentials", "credentials are only sent to an https:// address")
 
 
@@ -101,7 +102,7 @@ class _Fetching:
     def fetch(self, target: Path) -> FetchOutcome:
         url = self.address
         for _ in range(MAX_REDIRECTS + 1):
-            with _failures_of(url.host, self.deadline), self._asked(url) as response:
+            with _failures_of(_host(url), self.deadline), self._asked(url) as response:
                 if response.status not in _REDIRECTS:
                     return self._taken(url, response, target)
                 url = _redirected(url, response)
@@ -136,10 +137,10 @@ class _Fetching:
         if response.status == HTTPStatus.NOT_MODIFIED and known is not None:
             return Unmodified()
         if response.status != HTTPStatus.OK:
-            raise _refused(url.host, response.status)
+            raise _refused(_host(url), response.status)
         headers = _headers(response)
         if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-            detail = f"{url.host} sent the file encoded, although it was asked not to; let it send the file as it is"
+            detail = f"{_host(url)} sent the file encoded, although it was asked not to; let it send the file as it is"
             raise SourceFailed("source_encoded", detail)
         validators = Validators(_validator(headers.get("etag")), _validator(headers.get("last-modified")))
         if known is not None and known.etag and known.etag == validators.etag and not known.etag.startswith("W/"):
@@ -149,7 +150,7 @@ class _Fetching:
         if declared.isdigit() and int(declared) > self.request.limit:
             raise too_large(f"{int(declared):,}", self.request.limit)
         write_bounded(response.iter_stream(), target, self.request.limit, self.deadline)
-        self._refuse_web_page(url.host, headers.get("content-type", ""), target)
+        self._refuse_web_page(_host(url), headers.get("content-type", ""), target)
         return Fetched(validators)
 
     def _refuse_web_page(self, host: str, content_type: str, target: Path) -> None:
@@ -169,12 +170,14 @@ def _redirected(url: httpx.URL, response: httpcore.Response) -> httpx.URL:
     location = _headers(response).get("location", "")
     try:
         following = url.join(location)
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, ValueError):
         following = httpx.URL()
-    if not location or following.scheme not in ("http", "https") or not following.host or following.userinfo:
-        raise SourceFailed("source_redirects", f"{url.host} leads on to no address that could be fetched from")
+    is_address = following.scheme in ("http", "https") and not following.userinfo and is_host(_host(following))
+    if not location or not is_address:
+        raise SourceFailed("source_redirects", f"{_host(url)} leads on to no address that could be fetched from")
     if url.scheme == "https" and following.scheme == "http":
-        raise SourceFailed("source_redirects", f"{url.host} leads from https:// on to http://, which is not followed")
+        detail = f"{_host(url)} leads from https:// on to http://, which is not followed"
+        raise SourceFailed("source_redirects", detail)
     return following
 
 
@@ -212,6 +215,11 @@ def _headers(response: httpcore.Response) -> dict[str, str]:
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
 
 
+def _host(url: httpx.URL) -> str:
+    """The host as it is looked up. `url.host` decodes an international name, and fails where that is none."""
+    return url.raw_host.decode("ascii")
+
+
 def _origin(url: httpx.URL) -> tuple[str, bytes, int]:
     """Scheme, host and port, as the address is read when it is connected to."""
     return url.scheme, url.raw_host, url.port or (443 if url.scheme == "https" else 80)
@@ -224,11 +232,14 @@ def _validator(text: str | None) -> str:
 
 
 class _CheckedNetwork(httpcore.NetworkBackend):
-    """Connects to addresses that were checked, and lets nothing go on for longer than the deadline."""
+    """Connects to addresses that were checked, and lets nothing go on for longer, or more slowly, than patience
+    allows.
+    """
 
-    def __init__(self, named_hosts: Collection[str], deadline: Deadline) -> None:
+    def __init__(self, named_hosts: Collection[str], deadline: Deadline, patience: Patience) -> None:
         self._named_hosts = named_hosts
         self._deadline = deadline
+        self._patience = patience
         self._network = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -249,19 +260,25 @@ class _CheckedNetwork(httpcore.NetworkBackend):
                 if number == len(addresses):
                     raise
             else:
-                return _BoundedStream(stream, self._deadline)
+                return _BoundedStream(stream, self._deadline, self._patience.pace())
         raise AssertionError("a host that was resolved has an address")
 
 
 class _BoundedStream(httpcore.NetworkStream):
-    """A connection whose every wait ends with the deadline: one that sends a byte now and then is never over else."""
+    """A connection whose every wait ends with the deadline: one that sends a byte now and then is never over else.
+    Its pace is taken here, where no part of an answer goes uncounted: a headline may trickle as a file may.
+    """
 
-    def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline, pace: Pace) -> None:
         self._stream = stream
         self._deadline = deadline
+        self._pace = pace
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _bounded(timeout, self._deadline))
+        received = self._stream.read(max_bytes, _bounded(timeout, self._deadline))
+        if received:
+            self._pace.came(len(received))
+        return received
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._stream.write(buffer, _bounded(timeout, self._deadline))
@@ -279,7 +296,7 @@ class _BoundedStream(httpcore.NetworkStream):
                 detail = f"the certificate of {server_hostname} is not good: {error.__cause__.verify_message}"
                 raise SourceFailed("source_unreachable", detail) from error
             raise
-        return _BoundedStream(secured, self._deadline)
+        return _BoundedStream(secured, self._deadline, self._pace)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from shared.feeds.definition import Problem
 from shared.feeds.sources import HttpSource, PulledSource, S3Source
 from shared.settings import SourceSettings
-from shared.sources.addresses import literal, may_connect, refused_address
+from shared.sources.addresses import MAX_HOST_CHARACTERS, is_host, literal, may_connect, refused_address
 
 
 def problem_of(source: PulledSource | None, workspace_id: str, settings: SourceSettings) -> Problem | None:
@@ -25,6 +25,9 @@ def problem_of(source: PulledSource | None, workspace_id: str, settings: SourceS
                 return Problem("source.key", detail)
         case HttpSource(url=url):
             host = urlsplit(url).hostname or ""
+            if not is_host(host):
+                detail = f"the address names no host that could be looked up (of at most {MAX_HOST_CHARACTERS} characters)"
+                return Problem("source.url", detail)
             address = literal(host)
             if address is not None and not may_connect(address, host, settings.hosts):
                 return Problem("source.url", refused_address(host).detail)

@@ -19,8 +19,7 @@ from shared.credits.levels import THRESHOLDS
 from shared.dynamo.values import to_item
 from shared.keys import schedules as schedule_rows
 from shared.schedules.model import Schedule
-from shared.schedules.scheduler import Scheduler
-from shared.settings import ScheduleSettings
+from shared.schedules.scheduler import Scheduler, Target
 from shared.times import utc_now
 from tests.bench.accounts import Accounts
 from tests.bench.guard import CREDITS, SIZES, THREADS, Bench, put_copies
@@ -92,7 +91,7 @@ class Deployed:
         self._guard = FunctionLog(stack, "CreditGuardLogGroup")
         self._announcer = FunctionLog(stack, "CreditAnnouncerLogGroup")
         configuration = stack.aws.lambda_().get_function_configuration(FunctionName=stack.outputs["CreditGuard"])
-        self._target = ScheduleSettings.from_environment(configuration["Environment"]["Variables"]).target
+        self._target = Target.from_environment(configuration["Environment"]["Variables"])
 
     def quiet_charges(self) -> Iterator[Figure]:
         """Whom charges call that reach no zero; and one that does, for the sake of comparison."""

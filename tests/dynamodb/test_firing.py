@@ -179,6 +179,33 @@ def test_what_slipped_through_is_none_of_its_business(open_account: OpenAccount)
     assert here.history() == []
 
 
+def test_a_copy_that_is_out_of_date_fires_for_nothing(open_account: OpenAccount) -> None:
+    """Its owner has changed the schedule, perhaps to fire less often; the copy was not carried over yet."""
+    here = syncs(open_account(10))
+    version = here.schedules().get(here.workspace_id, "hourly").version  # type: ignore[union-attr]
+    old = replace(here.firing(), version=version - 1)
+    assert fire(here.room(), old, here.clock()) == Ignored(IgnoredBecause.OUTDATED)
+    assert here.account.operations() == []
+    started(fire(here.room(), replace(old, version=version), here.clock()))
+
+
+@pytest.mark.parametrize("state", [RunState.PREPARING, RunState.RUNNING])
+def test_a_run_that_nobody_works_on_any_more_is_rung_for(
+    open_account: OpenAccount, clock: HandClock, state: RunState
+) -> None:
+    """Its message was lost. Without this every firing to come would be skipped, and paid."""
+    here = syncs(open_account(10))
+    run = started(here.fire())
+    if state is RunState.RUNNING:
+        here.prepare(run, {("product", "p"): {"title": "t"}})
+    clock.advance(minutes=9)
+    assert isinstance(here.fire(), Skipped)
+    assert here.now(run).leg == 0
+    clock.advance(minutes=2)
+    assert isinstance(here.fire(), Skipped)
+    assert here.now(run).leg == 1
+
+
 def test_a_schedule_without_an_account_does_nothing(open_account: OpenAccount, clock: HandClock) -> None:
     here = syncs(Account(open_account(0).world, 0, clock, workspace_id="ws_of_nobody"))
     assert here.fire() == Ignored(IgnoredBecause.NO_ACCOUNT)
@@ -574,7 +601,9 @@ def test_the_events_of_a_schedule_are_decided_by_the_function(
 
     def call(name: str) -> dict[str, str]:
         event = json.loads((project / "events" / f"schedule_runner_{name}.json").read_text())
-        told = runner.handler(event | {"workspace_id": here.workspace_id}, Context())
+        copy = here.schedules().get(here.workspace_id, event["schedule_id"])
+        assert copy is not None
+        told = runner.handler(event | {"workspace_id": here.workspace_id, "version": copy.version}, Context())
         assert isinstance(told, dict)
         return told
 

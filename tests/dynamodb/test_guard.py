@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.automation.guard import Done, GuardRoom, NotSettled, Unfinished, attend
+from shared.automation.guard import Done, GuardRoom, NotSettled, Unfinished, attend, attend_schedule
 from shared.automation.store import AutomationState, AutomationStore
 from shared.automation.sweep import Call, sweep
 from shared.credits import GrantKind
@@ -238,6 +239,43 @@ def test_without_time_it_hands_over_to_another_invocation(open_account: Callable
         assert set(here.states().values()) == {"DISABLED"}
 
 
+def test_what_failed_before_a_hand_over_is_named(open_account: Callable[[int], Account]) -> None:
+    with office(open_account(100)) as here:
+        for number in range(30):
+            here.put(f"s-{number:02}")
+        here.spend_all()
+
+        def refuse(request: AWSPreparedRequest, send: Send) -> AWSResponse:
+            return throttled(request, send) if request.url.endswith("s-03") else send()
+
+        room, _ = on_a_line(here, lambda _index, operation: refuse if operation == "UpdateSchedule" else None)
+        first = attend(room, here.workspace_id, lambda: True)
+        assert isinstance(first, Unfinished)
+        assert first.failed == ("s-03",)
+        attend_schedule(here.room(), here.workspace_id, "s-03")
+        assert here.states()["s-03"] == "DISABLED"
+
+
+def test_what_its_owner_changed_before_a_hand_over_is_kept(open_account: Callable[[int], Account]) -> None:
+    """The change comes between looking at the copy and pausing it, and is carried over before the pause is."""
+    with office(open_account(100)) as here:
+        for number in range(30):
+            here.put(f"s-{number:02}")
+        here.spend_all()
+        changed: list[str] = []
+
+        def change(request: AWSPreparedRequest, send: Send) -> AWSResponse:
+            if request.url.endswith("s-03") and not changed:
+                changed.append("s-03")
+                here.put("s-03", expression="rate(2 hours)")
+            return send()
+
+        room, _ = on_a_line(here, lambda _index, operation: change if operation == "UpdateSchedule" else None)
+        assert isinstance(attend(room, here.workspace_id, lambda: True), Unfinished)
+        assert here.copies()["s-03"]["ScheduleExpression"] == "rate(2 hours)"
+        assert here.states()["s-03"] == "DISABLED"
+
+
 def test_a_top_up_between_two_invocations_begins_anew(open_account: Callable[[int], Account]) -> None:
     with office(open_account(100)) as here:
         for number in range(70):
@@ -362,6 +400,13 @@ def test_an_account_that_is_not_there_has_no_automation(here: Office) -> None:
     assert attend(here.room(), "ws_01JD0000000000000000000000") == Done(None)
 
 
+class Deaf:
+    """Ends the process that wants to announce something."""
+
+    def announce(self, _announcement: object) -> None:
+        raise Killed
+
+
 class TestSweep:
     def calls(self, here: Office) -> list[Call]:
         """What the sweep finds of this workspace; other stories leave things in the index, too."""
@@ -396,6 +441,19 @@ class TestSweep:
             assert self.calls(here) == [Call(here.workspace_id)]
             attend(here.room(), here.workspace_id)
             assert here.states() == {"hourly": "DISABLED"}
+            # Booked, so that the stream sees the top-up to come leave zero.
+            balance = account.balance()
+            assert (balance.available, balance.expired, balance.level) == (0, 10, 5)
+            account.check_the_books()
+
+    def test_finds_a_pause_that_nobody_was_told_of(self, here: Office) -> None:
+        here.spend_all()
+        with pytest.raises(Killed):
+            attend(replace(here.room(), announcer=Deaf()), here.workspace_id)
+        assert self.calls(here) == [Call(here.workspace_id)]
+        attend(here.room(), here.workspace_id)
+        assert here.told.kinds == ["Automation Paused"]
+        assert self.calls(here) == []
 
     def test_finds_a_run_that_waits_in_vain(self, here: Office) -> None:
         run = here.paused_run()
@@ -414,15 +472,8 @@ class TestSweep:
         here.spend_all()
         attend(here.room(), here.workspace_id)
         here.top_up()
-        room, _ = on_a_line(here)
-
-        class Deaf:
-            def announce(self, _announcement: object) -> None:
-                raise Killed
-
-        deaf = GuardRoom(room.schedules, room.runs, room.automation, Deaf(), at_once=1)
         with pytest.raises(Killed):
-            attend(deaf, here.workspace_id)
+            attend(replace(here.room(), announcer=Deaf()), here.workspace_id)
         assert self.calls(here) == [Call(here.workspace_id)]
         attend(here.room(), here.workspace_id)
         assert here.told.kinds == ["Automation Paused", "Automation Resumed"]

@@ -373,6 +373,33 @@ def test_of_two_preparers_the_file_of_the_faster_counts_for_both(story: Story, s
     assert "Cordless drill" in story.titles()
 
 
+def test_a_run_that_ended_unmodified_took_no_file(story: Story, supplier: Supplier) -> None:
+    """Of two preparers of one run the first is told that nothing has changed; then something changes, and the second
+    fetches it. The first ends the run before anything of that is in the catalogue.
+    """
+    story.run()
+    run = story.start()
+    first, s3 = story.account.world.dynamodb(), story.account.world.s3()
+    kept: list[int] = []
+
+    def cut_off(index: int, sent: str) -> Any:
+        kept.extend([index] if sent == "PutObject" else [])
+        return killed_before_sending if len(kept) == 2 else None
+
+    def something_changes(_request: Any, send: Any) -> Any:
+        supplier.answers = [with_etag(CHANGED, '"two"')]
+        Line(s3, script=cut_off)
+        with pytest.raises(Killed):
+            story.prepare(run, s3=s3)
+        return send()
+
+    Line(first, script=lambda _index, sent: something_changes if sent == "TransactWriteItems" else None)
+    story.prepare(run, dynamodb=first)
+    assert (story.now(run).state, story.now(run).unmodified) == (RunState.FINISHED, True)
+    assert not story.run().unmodified
+    assert "Cordless drill" in story.titles()
+
+
 def test_a_run_that_is_cancelled_while_it_is_fetched_stays_cancelled(story: Story) -> None:
     run = story.start()
     s3 = story.account.world.s3()

@@ -488,7 +488,7 @@ def test_functions_are_told_what_they_read_of_the_environment(name: str) -> None
         read += (TEMPLATE.parent / "functions" / "api" / "services.py").read_text(encoding="utf-8")
     told = set(resources()[name]["Properties"]["Environment"]["Variables"])
     for settings, variables in {
-        "ScheduleSettings": {"SCHEDULE_GROUP", "SCHEDULE_RUNNER_ARN", "SCHEDULE_ROLE_ARN", "SCHEDULE_DEAD_LETTERS_ARN"},
+        "Target": {"SCHEDULE_GROUP", "SCHEDULE_RUNNER_ARN", "SCHEDULE_ROLE_ARN", "SCHEDULE_DEAD_LETTERS_ARN"},
         "GuardSettings": {"GUARD_QUEUE_URL"},
         "AnnouncementSettings": {"CREDIT_EVENTS_TOPIC_ARN"},
         "SourceSettings": {"SOURCE_HOSTS", "SOURCE_BUCKETS", "SOURCE_SECRETS_PREFIX"},

@@ -70,6 +70,8 @@ def _check_secret(field: str, text: str, *, is_header: bool) -> None:
         raise _problem(field, "it is empty")
     if is_header and not (text.isascii() and text.isprintable() and text == text.strip()):
         raise _problem(field, "it has to be of printable ASCII characters, without blanks around it")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise _problem(field, "it holds half of a character (a lone surrogate)")
 
 
 def _problem(field: str, message: str) -> PydanticCustomError:

@@ -103,9 +103,10 @@ class TopUpView(View):
     priority: int
     granted_at: str
     expires_at: str | None
+    settled: Annotated[int | None, Field(description="Credits of it that paid what was owed. Null in a replay.")]
 
     @classmethod
-    def of(cls, grant: Grant) -> Self:
+    def of(cls, grant: Grant, settled: int | None) -> Self:
         return cls(
             grant_id=grant.grant_id,
             workspace_id=grant.workspace_id,
@@ -117,4 +118,5 @@ class TopUpView(View):
             priority=grant.priority,
             granted_at=to_rfc3339(grant.granted_at),
             expires_at=None if grant.expires_at is None else to_rfc3339(grant.expires_at),
+            settled=settled,
         )

@@ -11,7 +11,7 @@ from functions.api.answers import answer
 from functions.api.models.common import Identifier, documented
 from functions.api.models.credentials import CredentialsRequest, CredentialsView
 from functions.api.principals import workspace_of
-from functions.api.problems import Refusal, conflict, not_found
+from functions.api.problems import FieldError, Refusal, conflict, invalid, not_found
 from functions.api.routes.feeds import known_feed
 from functions.api.routing import new_router
 from functions.api.services import credential_store, services, source_settings
@@ -19,6 +19,7 @@ from shared.feeds.definition import FeedDefinition
 from shared.feeds.sources import HttpSource
 from shared.sources.addresses import spelled
 from shared.sources.credentials import origin_of
+from shared.sources.rules import problem_of
 from shared.workspaces import Scope
 
 router = new_router()
@@ -36,6 +37,10 @@ def put_credentials(feed_id: Identifier, wanted: Annotated[CredentialsRequest, B
     source = FeedDefinition.model_validate_json(feed.definition).source
     if not isinstance(source, HttpSource):
         raise Refusal(conflict("nothing-to-pull", "This feed fetches from no address that would want credentials."))
+    problem = problem_of(source, workspace_id, source_settings())
+    if problem is not None:
+        # The deployment has changed its mind since the feed was saved.
+        raise Refusal(invalid([FieldError(problem.field, problem.message)]))
     url = urlsplit(source.url)
     if url.scheme != "https" and spelled(url.hostname or "") not in source_settings().hosts:
         detail = "The feed's source begins with http://: everybody on the way could read the credentials. Use https://."

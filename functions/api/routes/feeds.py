@@ -1,5 +1,6 @@
 """Feeds and the uploads of their files. Free: they only configure automation."""
 
+import re
 from http import HTTPStatus
 from typing import Annotated
 
@@ -26,7 +27,9 @@ router = new_router()
 _NAMED_SCHEDULES = 10
 """Schedules that are named where a feed is in use."""
 
-FeedId = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Your own name for the feed.")]
+_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+
+FeedId = Annotated[str, Path(pattern=_NAME, description="Your own name for the feed.")]
 
 
 def known_feed(workspace_id: str, feed_id: str) -> StoredFeed:
@@ -76,6 +79,9 @@ def put_feed(feed_id: FeedId, definition: Annotated[FeedDefinition, Body()]) -> 
 )
 def delete_feed(feed_id: Identifier) -> Response[str]:
     workspace_id = workspace_of(router.current_event.raw_event, Scope.CONFIGURE)
+    if not re.fullmatch(_NAME, feed_id):
+        # Nobody could put it, and Secrets Manager knows no such names.
+        raise Refusal(not_found(f"There is no feed {feed_id}."))
     users = [each for each in services().schedules.all(workspace_id) if each.definition.feed_id == feed_id]
     if users:
         named = ", ".join(each.schedule_id for each in users[:_NAMED_SCHEDULES])

@@ -1,5 +1,6 @@
 """Schedules: recurring pulls of a feed. Free: they only configure automation; what they set off is charged."""
 
+import re
 from http import HTTPStatus
 from typing import Annotated, assert_never
 
@@ -14,7 +15,7 @@ from functions.api.principals import workspace_of
 from functions.api.problems import FieldError, Refusal, invalid, not_found
 from functions.api.routing import new_router
 from functions.api.services import Services, schedule_room, services
-from shared.schedules.commands import NothingToPull, UnknownFeed, delete_schedule, is_paused, put_schedule
+from shared.schedules.commands import NothingToPull, NotTaken, UnknownFeed, delete_schedule, is_paused, put_schedule
 from shared.schedules.costs import first_day
 from shared.schedules.cron import BadExpression
 from shared.schedules.history import day_of
@@ -23,7 +24,9 @@ from shared.workspaces import Scope
 
 router = new_router()
 
-ScheduleId = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9_-]{0,33}$", description="Your own name for the schedule.")]
+_NAME = r"^[a-z0-9][a-z0-9_-]{0,33}$"
+
+ScheduleId = Annotated[str, Path(pattern=_NAME, description="Your own name for the schedule.")]
 
 
 @router.get(
@@ -80,6 +83,8 @@ def set_schedule(schedule_id: ScheduleId, wanted: Annotated[ScheduleRequest, Bod
         case NothingToPull(feed_id):
             problem = f"the feed {feed_id} has no source to pull from; give it one, of type http or s3"
             raise Refusal(invalid([FieldError("feed_id", problem)]))
+        case NotTaken(reason):
+            raise Refusal(invalid([FieldError("schedule", f"EventBridge Scheduler does not take it: {reason}")]))
         case other:
             assert_never(other)
 
@@ -92,7 +97,9 @@ def set_schedule(schedule_id: ScheduleId, wanted: Annotated[ScheduleRequest, Bod
 )
 def remove_schedule(schedule_id: Identifier) -> Response[str]:
     workspace_id = workspace_of(router.current_event.raw_event, Scope.CONFIGURE)
-    if not delete_schedule(schedule_room(), workspace_id, schedule_id):
+    # What nobody could put is not asked of EventBridge Scheduler, which knows no such names.
+    can_be = re.fullmatch(_NAME, schedule_id)
+    if not can_be or not delete_schedule(schedule_room(), workspace_id, schedule_id):
         raise Refusal(not_found(f"There is no schedule {schedule_id}."))
     return Response(HTTPStatus.NO_CONTENT.value, body="")
 

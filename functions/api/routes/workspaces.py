@@ -53,10 +53,10 @@ def add_credits(workspace_id: Identifier, wanted: Annotated[TopUpRequest, Body()
     room = services()
     outcome = top_up(room.ledger, wanted.to_top_up(workspace_id, room.settings.currency), room.clock())
     match outcome:
-        case Granted(grant):
-            return answer(TopUpView.of(grant), HTTPStatus.CREATED)
+        case Granted(grant, settled):
+            return answer(TopUpView.of(grant, settled), HTTPStatus.CREATED)
         case GrantReplayed(grant):
-            return answer(TopUpView.of(grant), HTTPStatus.CREATED, REPLAYED)
+            return answer(TopUpView.of(grant, None), HTTPStatus.CREATED, REPLAYED)
         case GrantReferenceReused(grant):
             raise Refusal(key_reused(f"The reference {grant.reference} was used before, for other terms."))
         case UnknownWorkspace():

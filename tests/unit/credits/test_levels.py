@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,5 +43,5 @@ def test_one_credit_fewer_than_the_least_is_another_level(available: int, base: 
 @given(st.lists(CREDITS, min_size=2, max_size=20), CREDITS)
 def test_on_its_way_down_a_balance_crosses_each_threshold_once(stops: list[int], base: int) -> None:
     levels = [level_of(available, base) for available in sorted(stops, reverse=True)]
-    steps = [threshold for before, after in zip(levels, levels[1:], strict=False) for threshold in crossed(before, after)]
+    steps = [threshold for before, after in pairwise(levels) for threshold in crossed(before, after)]
     assert steps == [threshold for threshold in THRESHOLDS if levels[-1] <= threshold < levels[0]]

@@ -28,7 +28,7 @@ from shared.schedules.syncs import LatestSyncs
 
 WORKSPACE = "ws_01KAMZ5Q000000000000000001"
 NOW = datetime(2026, 11, 22, 8, 0, 41, 123_000, tzinfo=UTC)
-DUE = Firing(WORKSPACE, "hourly", datetime(2026, 11, 22, 8, tzinfo=UTC))
+DUE = Firing(WORKSPACE, "hourly", datetime(2026, 11, 22, 8, tzinfo=UTC), version=1)
 
 
 @dataclass

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shared.credits import Action
-from shared.settings import AnnouncementSettings, GuardSettings, ScheduleSettings, Settings, SourceSettings
+from shared.schedules.scheduler import Target
+from shared.settings import AnnouncementSettings, GuardSettings, Settings, SourceSettings
 
 ENVIRONMENT = {
     "CREDIT_TABLE": "credit",
@@ -62,7 +63,7 @@ OF_SOME = {
 
 
 def test_some_functions_have_settings_of_their_own() -> None:
-    assert ScheduleSettings.from_environment(OF_SOME).target.function_arn == "arn:runner"
+    assert Target.from_environment(OF_SOME).function_arn == "arn:runner"
     assert GuardSettings.from_environment(OF_SOME).queue_url == "https://guard"
     assert AnnouncementSettings.from_environment(OF_SOME).topic_arn == "arn:events"
     sources = SourceSettings.from_environment(OF_SOME)
@@ -76,7 +77,7 @@ def test_which_have_to_be_there_where_they_are_read(name: str) -> None:
     missing = {key: value for key, value in OF_SOME.items() if key != name}
 
     def read_all() -> None:
-        ScheduleSettings.from_environment(missing)
+        Target.from_environment(missing)
         GuardSettings.from_environment(missing)
         AnnouncementSettings.from_environment(missing)
         SourceSettings.from_environment(missing)
