@@ -160,14 +160,19 @@ def waiting_of_shard(shard: int) -> str:
 
 
 def waiting_entry(workspace_id: str, what: str) -> str:
-    """The sort key, in the index `waiting`, of a run or of the workspace's automation itself."""
+    """The sort key, in the index `waiting`, of a run, or of the workspace's automation itself."""
     return f"{workspace_id}#{what}"
 
 
-def waiting_parts(sort_key: str) -> tuple[str, str]:
-    """The workspace of an entry in the index `waiting`, and what waits there."""
-    workspace_id, _, what = sort_key.partition("#")
-    return workspace_id, what
+def waiting_schedule(workspace_id: str, schedule_id: str) -> str:
+    """The sort key, in the index `waiting`, of a schedule that was not carried over yet."""
+    return waiting_entry(workspace_id, f"schedule#{schedule_id}")
+
+
+def waiting_parts(sort_key: str) -> tuple[str, str, str | None]:
+    """The workspace of an entry in the index `waiting`, what waits there, and which schedule if it is one."""
+    workspace_id, what, *schedule = sort_key.split("#")
+    return workspace_id, what, schedule[0] if schedule else None
 
 
 def run(workspace_id: str, run_id: str) -> Key:

@@ -73,6 +73,6 @@ def top_up(
             ("Unit price", f"{grant['unit_price']} {grant['currency']}"),
             ("Reference", grant["reference"]),
             ("Expires", moment(grant["expires_at"]) or "never"),
-            *([("Owed, and settled", credits_text(grant["settled"]))] if grant["settled"] else []),
+            ("Settled a debt of", credits_text(grant["settled"]) if grant["settled"] else None),
         ]
     )

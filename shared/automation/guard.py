@@ -136,7 +136,8 @@ def _settle_all(
     def settle(schedule: Schedule) -> None:
         try:
             is_paused = state is AutomationState.PAUSED
-            if not room.schedules.scheduler.settle(schedule, paused=is_paused, now=room.schedules.clock()):
+            agreed = room.schedules.scheduler.settle(schedule, paused=is_paused, now=room.schedules.clock())
+            if not (agreed and schedule.carried_over):
                 attend_schedule(room, workspace_id, schedule.schedule_id)
         except (ClientError, BotoCoreError, StillMoving) as error:
             failures[schedule.schedule_id] = error

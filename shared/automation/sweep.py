@@ -70,11 +70,19 @@ def _wrong_copies(room: SweepRoom) -> Iterator[Call]:
 
 
 def _waiting_in_vain(room: SweepRoom) -> Iterator[Call]:
-    """Workspaces in which something waits although there are credits, or whose pause was told to nobody."""
+    """Workspaces in which something waits although there are credits, or whose pause was told to nobody; schedules that
+    were not carried over.
+    """
     for shard in range(WAITING_SHARDS):
-        workspaces = sorted(room.runs.waiting_workspaces(shard))
-        for first in range(0, len(workspaces), READ_BATCH):
-            some = workspaces[first : first + READ_BATCH]
+        workspaces: set[str] = set()
+        for workspace_id, _, schedule_id in room.runs.waiting_of_shard(shard):
+            if schedule_id is None:
+                workspaces.add(workspace_id)
+            else:
+                yield Call(workspace_id, schedule_id)
+        pending = sorted(workspaces)
+        for first in range(0, len(pending), READ_BATCH):
+            some = pending[first : first + READ_BATCH]
             noted = room.automation.get_many(some)
             for workspace_id, is_out in _exhausted(room, some).items():
                 is_untold = workspace_id in noted and not noted[workspace_id].is_settled

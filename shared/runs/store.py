@@ -117,17 +117,19 @@ class RunStore:
                 {":pk": keys.waiting(workspace_id), ":runs": keys.waiting_entry(workspace_id, "run_")}
             ),
         }
-        return [run_id for _, run_id in self._waiting(request)]
+        return [what for _, what, _ in self._waiting(request)]
 
-    def waiting_workspaces(self, shard: int) -> set[str]:
-        """The workspaces in which something waits, of one of the `keys.WAITING_SHARDS` shards."""
+    def waiting_of_shard(self, shard: int) -> Iterator[tuple[str, str, str | None]]:
+        """All that waits, of one of the `keys.WAITING_SHARDS` shards: runs and what else the index lists (see
+        `keys.waiting_parts`).
+        """
         request = {
             "KeyConditionExpression": "waiting_pk = :pk",
             "ExpressionAttributeValues": to_item({":pk": keys.waiting_of_shard(shard)}),
         }
-        return {workspace_id for workspace_id, _ in self._waiting(request)}
+        return self._waiting(request)
 
-    def _waiting(self, request: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    def _waiting(self, request: dict[str, Any]) -> Iterator[tuple[str, str, str | None]]:
         pages = self._client.get_paginator("query").paginate(TableName=self.table, IndexName=WAITING_INDEX, **request)
         for page in pages:
             yield from (keys.waiting_parts(item["waiting_sk"]["S"]) for item in page["Items"])

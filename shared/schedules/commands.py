@@ -81,7 +81,7 @@ def put_schedule(
         reason = _reason_not_to_take(error)
         if reason is None:
             raise
-        room.schedules.take_back(schedule, before and before.definition, now)
+        room.schedules.take_back(schedule, before.definition if before else None, now)
         # A guard that came in between may have carried it over after all, when room was made at that moment.
         settle_schedule(room, workspace_id, schedule_id, room.schedules.get(workspace_id, schedule_id))
         return NotTaken(reason)
@@ -112,6 +112,8 @@ def settle_schedule(
         acted_on = (schedule, paused)
         schedule, paused = room.schedules.get(workspace_id, schedule_id), is_paused(room, workspace_id)
         if agreed and (schedule, paused) == acted_on:
+            if schedule is not None and not schedule.carried_over:
+                room.schedules.note_carried_over(schedule)
             return schedule
     raise StillMoving(f"schedule {schedule_id} of {workspace_id} changed under {MAX_LOOKS} looks")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.schedules.expressions import next_firings, parse
@@ -29,7 +29,7 @@ class ScheduleDefinition:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """A schedule as it was last put. `version` grows with every change of the definition; what it begins at means
-    nothing.
+    nothing. `carried_over` says that its copy was made to agree with this version.
     """
 
     workspace_id: str
@@ -38,3 +38,4 @@ class Schedule:
     version: int
     created_at: datetime
     updated_at: datetime
+    carried_over: bool = field(default=True, compare=False)

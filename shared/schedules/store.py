@@ -92,6 +92,9 @@ class ScheduleStore:
             "created_at": "if_not_exists(#created_at, :now)",
             "version": "if_not_exists(#version, :epoch) + :one",
             "doorbell": ":doorbell",
+            # Until it is carried over the sweep finds it by these, should the call that the doorbell makes be lost.
+            "waiting_pk": ":waiting_pk",
+            "waiting_sk": ":waiting_sk",
         }
         values = {
             **{f":{name}": value for name, value in asdict(definition).items()},
@@ -101,6 +104,8 @@ class ScheduleStore:
             ":epoch": int(now.timestamp() * 1000),
             ":one": 1,
             ":doorbell": DOORBELL,
+            ":waiting_pk": keys.waiting(workspace_id),
+            ":waiting_sk": keys.waiting_schedule(workspace_id, schedule_id),
         }
         return {
             "TableName": self.table,
@@ -110,6 +115,21 @@ class ScheduleStore:
             "ExpressionAttributeValues": to_item(values),
             "ReturnValues": "ALL_NEW",
         }
+
+    def note_carried_over(self, schedule: Schedule) -> None:
+        """Notes that the copy agrees with this version; of another version nothing is noted."""
+        names = ("doorbell", "waiting_pk", "waiting_sk")
+        try:
+            self._client.update_item(
+                TableName=self.table,
+                Key=keys.schedule(schedule.workspace_id, schedule.schedule_id).attributes(),
+                UpdateExpression="REMOVE " + ", ".join(f"#{name}" for name in names),
+                ConditionExpression="#version = :version",
+                ExpressionAttributeNames={f"#{name}": name for name in (*names, "version")},
+                ExpressionAttributeValues=to_item({":version": schedule.version}),
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return
 
     def delete(self, workspace_id: str, schedule_id: str) -> bool:
         """Deletes the schedule; False when there was none. What it did stays in the log."""
@@ -166,4 +186,5 @@ def to_schedule(item: Item) -> Schedule:
         version=values["version"],
         created_at=parse_rfc3339(values["created_at"]),
         updated_at=parse_rfc3339(values["updated_at"]),
+        carried_over="waiting_pk" not in values,
     )

@@ -12,8 +12,6 @@ import socket
 from collections.abc import Collection
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-import idna
-
 from shared.sources.errors import SourceFailed
 
 Address = IPv4Address | IPv6Address
@@ -97,16 +95,13 @@ def is_host(host: str) -> bool:
     """Whether `host` can be a host at all: an address, or a name that could be looked up. An international name may be
     written in its own letters, or as it is looked up (`xn--…`), and has to be one.
     """
-    if literal(host) is not None:
-        return True
+    name = spelled(host)
+    is_international = not name.isascii() or "xn--" in name
     try:
-        looked_up = host if host.isascii() else idna.encode(host.lower()).decode("ascii")
-        for label in spelled(looked_up).split("."):
-            if label.startswith("xn--"):
-                idna.decode(label)
+        looked_up = _looked_up(name) if is_international else name
     except UnicodeError:
         return False
-    return 0 < len(spelled(looked_up)) <= MAX_HOST_CHARACTERS
+    return literal(host) is not None or 0 < len(looked_up) <= MAX_HOST_CHARACTERS
 
 
 def literal(host: str) -> Address | None:
@@ -120,7 +115,7 @@ def literal(host: str) -> Address | None:
         pass
     try:
         return IPv4Address(socket.inet_aton(host))
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):
         return None
 
 
@@ -148,6 +143,18 @@ def refused_address(host: str) -> SourceFailed:
     """
     detail = f"{host} is not an address of the public internet, and nothing is fetched from private networks"
     return SourceFailed("source_address_refused", detail)
+
+
+def _looked_up(name: str) -> str:
+    """An international name as it is looked up. Raises UnicodeError when it is none."""
+    # Loaded when it is needed: it takes longer than all else that a request needs of this room.
+    import idna  # noqa: PLC0415
+
+    encoded = name if name.isascii() else idna.encode(name).decode("ascii")
+    for label in encoded.split("."):
+        if label.startswith("xn--"):
+            idna.decode(label)
+    return encoded
 
 
 def _ipv4_inside(address: IPv6Address) -> IPv4Address | None:

@@ -26,7 +26,7 @@ def problem_of(source: PulledSource | None, workspace_id: str, settings: SourceS
         case HttpSource(url=url):
             host = urlsplit(url).hostname or ""
             if not is_host(host):
-                detail = f"the address names no host that could be looked up (of at most {MAX_HOST_CHARACTERS} characters)"
+                detail = f"no host can be called so; a name has at most {MAX_HOST_CHARACTERS} characters"
                 return Problem("source.url", detail)
             address = literal(host)
             if address is not None and not may_connect(address, host, settings.hosts):

@@ -34,6 +34,7 @@ from shared.credits import (
     Plan,
     Replayed,
 )
+from shared.credits.levels import FULL, level_of
 from shared.ids import grant_id
 from tests.support.money import MORNING, Account, HandClock, World
 
@@ -58,8 +59,26 @@ class Model:
     grants: list[ModelGrant] = field(default_factory=list)
     owed: int = 0
     consumed: int = 0
+    expired: int = 0
+    base: int = 0
+    level: int = FULL
     committed: dict[str, int] = field(default_factory=dict)
     drawn: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @property
+    def available(self) -> int:
+        return sum(grant.remaining for grant in self.grants)
+
+    def fall(self) -> None:
+        """After credits have left the account."""
+        self.level = min(self.level, level_of(self.available, self.base))
+
+    def book_lapsed(self, now: object) -> None:
+        for grant in self.grants:
+            if grant.expires_in <= now:  # type: ignore[operator]
+                self.expired += grant.remaining
+                grant.remaining = 0
+        self.fall()
 
     def live(self, now: object) -> list[ModelGrant]:
         grants = (each for each in self.grants if each.remaining and each.expires_in > now)  # type: ignore[operator]
@@ -82,6 +101,8 @@ class Model:
         self.consumed += credits
         self.committed[trigger] = credits
         self.drawn[trigger] = parts
+        if credits:
+            self.fall()
         return True
 
 
@@ -173,6 +194,14 @@ class AccountMachine(RuleBasedStateMachine):
         outcome = self._ledger(ledger).grant(again)
         assert outcome == (GrantReferenceReused(given) if more else GrantReplayed(given))
 
+    @rule(ledger=st.integers(0, 3))
+    def book_what_has_lapsed(self, ledger: int) -> None:
+        if self.model.spendable(self.clock()) < self.model.available:
+            self.model.book_lapsed(self.clock())
+        balance = self._ledger(ledger).book_lapsed(self.account.workspace_id)
+        assert balance is not None
+        assert balance.lapsed(self.clock()) == 0
+
     @rule(minutes=st.integers(1, 90))
     def time_passes(self, minutes: int) -> None:
         self.clock.advance(minutes=minutes)
@@ -181,7 +210,8 @@ class AccountMachine(RuleBasedStateMachine):
     def the_books_are_as_the_model_has_them(self) -> None:
         balance = self.account.balance()
         model = self.model
-        assert balance.available == sum(grant.remaining for grant in model.grants)
+        assert (balance.available, balance.expired) == (model.available, model.expired)
+        assert (balance.base, balance.level) == (model.base, model.level)
         assert balance.spendable(self.clock()) == model.spendable(self.clock())
         assert (balance.owed, balance.consumed) == (model.owed, model.consumed)
         log = self.account.operations()
@@ -241,6 +271,7 @@ class AccountMachine(RuleBasedStateMachine):
         ends = forever if lasts is None else self.clock() + lasts
         rank = (priority, ends, self.clock(), self._id(reference))
         self.model.grants.append(ModelGrant(reference, credits, credits - settled, rank, ends))
+        self.model.base, self.model.level = credits, level_of(self.model.available, credits)
 
     def _id(self, reference: str) -> str:
         return grant_id(MORNING, self.account.workspace_id, reference)

@@ -17,7 +17,7 @@ from shared.automation.store import AutomationState, AutomationStore
 from shared.automation.sweep import Call, sweep
 from shared.credits import GrantKind
 from shared.runs.model import RunState
-from tests.support.automation import Office, office, plain_scheduler
+from tests.support.automation import EVERY_HOUR, Office, office, plain_scheduler
 from tests.support.faults import (
     Fault,
     Killed,
@@ -453,6 +453,21 @@ class TestSweep:
         assert self.calls(here) == [Call(here.workspace_id)]
         attend(here.room(), here.workspace_id)
         assert here.told.kinds == ["Automation Paused"]
+        assert self.calls(here) == []
+
+    def test_finds_a_schedule_that_was_never_carried_over(self, here: Office) -> None:
+        """EventBridge Scheduler was away for longer than the queue tries."""
+        schedules = here.room().schedules.schedules
+        schedules.put(here.workspace_id, "lost", EVERY_HOUR, here.account.clock())
+        schedules.put(here.workspace_id, "hourly", replace(EVERY_HOUR, expression="rate(1 day)"), here.account.clock())
+        assert sorted(self.calls(here), key=str) == [
+            Call(here.workspace_id, "hourly"),
+            Call(here.workspace_id, "lost"),
+        ]
+        for call in self.calls(here):
+            attend_schedule(here.room(), call.workspace_id, str(call.schedule_id))
+        assert here.states()["lost"] == "ENABLED"
+        assert here.copies()["hourly"]["ScheduleExpression"] == "rate(1 day)"
         assert self.calls(here) == []
 
     def test_finds_a_run_that_waits_in_vain(self, here: Office) -> None:

@@ -216,6 +216,12 @@ def test_a_name_that_the_scheduler_has_no_room_for_is_refused(supplier: Caller, 
     assert fields(supplier("PUT", f"/schedules/{name}", NIGHTLY)) == ["schedule_id"]
 
 
+@pytest.mark.parametrize("name", ["Nightly", "-nightly", "x" * 35, "a.b", "a%20b", "%C3%BC", "a%2Fb"])
+def test_what_cannot_be_is_not_there_to_delete(supplier: Caller, name: str) -> None:
+    assert refusal(supplier("DELETE", f"/schedules/{name}"), 404) == "not-found"
+    assert refusal(supplier("GET", f"/schedules/{name}"), 404) == "not-found"
+
+
 def test_the_longest_name_there_is_room_for(supplier: Caller, copy_of: CopyOf) -> None:
     put(supplier, "x" * 34)
     assert copy_of(supplier, "x" * 34) is not None

@@ -194,6 +194,12 @@ def test_credentials_go_with_their_feed(customer: Caller, supplier: Supplier) ->
     assert refusal(customer("GET", "/feeds/main/credentials"), 404) == "not-found"
 
 
+@pytest.mark.parametrize("name", ["Main", "x" * 65, "a.b", "a%20b", "%C3%BC", "a%2Fb"])
+def test_a_feed_that_cannot_be_is_not_there_to_delete(customer: Caller, name: str) -> None:
+    assert refusal(customer("DELETE", f"/feeds/{name}"), 404) == "not-found"
+    assert refusal(customer("DELETE", f"/feeds/{name}/credentials"), 404) == "not-found"
+
+
 def test_credentials_that_cannot_be_are_refused_without_being_told(customer: Caller, supplier: Supplier) -> None:
     assert refusal(customer("PUT", "/feeds/main/credentials", {"type": "bearer", "token": SECRET}), 404) == "not-found"
     expect(customer("PUT", "/feeds/main", DEFINITION), 201)

@@ -104,6 +104,14 @@ def internal_error(request: AWSPreparedRequest, _send: Send) -> AWSResponse:
     return _refusal(request, "InternalServerError", status=500)
 
 
+def not_valid(request: AWSPreparedRequest, _send: Send) -> AWSResponse:
+    return _refusal(request, "ValidationException")
+
+
+def over_quota(request: AWSPreparedRequest, _send: Send) -> AWSResponse:
+    return _refusal(request, "ServiceQuotaExceededException", status=402)
+
+
 def slow_down(request: AWSPreparedRequest, _send: Send) -> AWSResponse:
     """As S3 throttles."""
     return _answer(request, b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>", 503)

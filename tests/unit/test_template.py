@@ -579,6 +579,7 @@ def test_alarms_watch_dead_letters_functions_and_failed_runs_and_tell_somebody()
     }
     assert {("AWS/Lambda", "IteratorAge", function) for function in readers} <= watched
     assert ("ProductSync", "FailedRuns", "AWS::StackName") in watched
+    assert "RejectedRuns" not in {metric for _, metric, _ in watched}, "a customer's bad file wakes nobody"
     for name, alarm in alarms.items():
         assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}], name
 
@@ -754,7 +755,9 @@ def test_people_outlive_the_stack_and_a_sign_in_does_not_tell_who_is_known() -> 
     assert client["EnableTokenRevocation"] is True
     assert client["GenerateSecret"] is False
     assert client["ExplicitAuthFlows"] == ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
-    assert (client["IdTokenValidity"], client["TokenValidityUnits"]["IdToken"]) == (60, "minutes")
+    assert (client["IdTokenValidity"], client["TokenValidityUnits"]["IdToken"]) == (15, "minutes")
+    # The seconds that Cognito says a sign-in lasts are the access token's: as many, so that they are true of both.
+    assert (client["AccessTokenValidity"], client["TokenValidityUnits"]["AccessToken"]) == (15, "minutes")
 
 
 def test_the_authorizer_goes_by_the_stack_s_own_pool_and_only_the_api_adds_people() -> None:

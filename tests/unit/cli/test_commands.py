@@ -33,6 +33,7 @@ TOP_UP = {
     "priority": 20,
     "granted_at": "2026-11-22T08:00:00.000Z",
     "expires_at": None,
+    "settled": 0,
 }
 OPERATION = {
     "operation_id": "op_1",
@@ -197,12 +198,20 @@ def test_a_top_up_takes_the_workspace_from_the_key(shell: Shell, api: FakeApi) -
 
 
 def test_a_top_up_told_everything_asks_nothing(shell: Shell, api: FakeApi) -> None:
-    replayed = httpx.Response(201, json=TOP_UP, headers={"Idempotency-Replayed": "true"})
+    replayed = httpx.Response(201, json=TOP_UP | {"settled": None}, headers={"Idempotency-Replayed": "true"})
     api.on("POST", "/workspaces/ws_1/top-ups", replayed)
     arguments = ["100", "--workspace-id", "ws_1", "--unit-price", "0.01", "--currency", "EUR", "--reference", "inv-1"]
     result = shell.run("top-up", *arguments, environment={"PRODUCTSYNC_API_KEY": ""})
     assert result.exit_code == 0, result.output
     assert "Granted already: 100 credits to ws_1." in result.stdout
+    assert "Settled" not in result.stdout
+
+
+def test_a_top_up_says_what_it_paid_of_a_debt(shell: Shell, api: FakeApi) -> None:
+    api.on("POST", "/workspaces/ws_1/top-ups", TOP_UP | {"settled": 12}, status=201)
+    result = shell.run("top-up", "100", "--workspace-id", "ws_1", "--unit-price", "0.01", "--reference", "inv-1")
+    assert result.exit_code == 0, result.output
+    assert "12 credits" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,12 @@ def event(project: Path, name: str) -> dict[str, Any]:
 
 def expect(sqs: Stubber, queue: str, run_id: str) -> None:
     body = json.dumps({"workspace_id": WORKSPACE, "run_id": run_id, "leg": 0})
-    sqs.add_response("send_message", {"MessageId": "1"}, {"QueueUrl": queue, "MessageBody": body})
+    sqs.add_response("send_message", {"MessageId": "1"}, sent_to(queue, body))
+
+
+def sent_to(queue: str, body: str) -> dict[str, str]:
+    # The workspace's own group: a fair queue shares its consumers among groups.
+    return {"QueueUrl": queue, "MessageBody": body, "MessageGroupId": WORKSPACE}
 
 
 def call(document: dict[str, Any]) -> list[str]:
@@ -93,7 +98,7 @@ def test_prepared_runs_and_runs_that_are_handed_over_go_to_be_imported(project: 
 
 def test_a_schedule_that_was_put_goes_to_the_guard(project: Path, sqs: Stubber) -> None:
     body = json.dumps({"workspace_id": WORKSPACE, "schedule_id": "stock"})
-    sqs.add_response("send_message", {"MessageId": "1"}, {"QueueUrl": GUARD, "MessageBody": body})
+    sqs.add_response("send_message", {"MessageId": "1"}, sent_to(GUARD, body))
     assert call(event(project, "schedule")) == []
     sqs.assert_no_pending_responses()
 

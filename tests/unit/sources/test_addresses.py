@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shared.feeds.sources import HttpSource, S3Source
 from shared.settings import SourceSettings
 from shared.sources import addresses
-from shared.sources.addresses import is_own, is_public, literal, may_connect, resolve
+from shared.sources.addresses import is_host, is_own, is_public, literal, may_connect, resolve
 from shared.sources.errors import SourceFailed
 from shared.sources.rules import problem_of
 
@@ -173,3 +173,34 @@ def test_a_workspace_reads_its_own_folder_of_the_deployments_buckets(bucket: str
 
 def test_an_upload_or_no_source_is_always_fine() -> None:
     assert problem_of(None, "ws_1", SETTINGS) is None
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("shop.example", "SHOP.example.", "my_shop.example", "localhost", "8.8.8.8", "::1", "2130706433"),
+        *("ünï.example", "xn--n-nga1b.example", "a." * 121 + "example.xx", "faß.example"),
+    ],
+)
+def test_what_can_be_a_host(host: str) -> None:
+    assert is_host(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("", ".", "xn--", "xn--a", "shop.xn--a", "xn--zz--zz99999.example"),
+        *("ü..example", "a." * 128, "a." * 124 + "example", "ü" * 300),
+    ],
+)
+def test_what_can_be_no_host_is_told_when_the_feed_is_saved(host: str) -> None:
+    assert not is_host(host)
+    if host:
+        problem = problem_of(HttpSource(type="http", url=f"https://{host}/feed.csv"), "ws_1", SETTINGS)
+        assert problem is not None
+        assert problem.field == "source.url"
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_a_host_or_none(host: str) -> None:
+    assert is_host(host) in (True, False)

@@ -213,6 +213,34 @@ def says_two_lengths(_asked: Asked, line: Line) -> None:
     line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef")
 
 
+IMPATIENT = Patience(connect=5, read=5, total=60, grace=0.2, attempts=3, sleep=lambda _seconds: None)
+"""For those that send far less than the least rate; `total` is what they would hold a preparer for else."""
+
+
+@pytest.mark.parametrize("first", [head(200, Content_Length="1000"), head(200), b"HTTP/1.1 200 OK\r\nX-Slow: "])
+def test_a_server_that_trickles_is_left_and_not_asked_again(target: Path, first: bytes) -> None:
+    with Supplier(drips(first)) as supplier:
+        problem = failure(supplier.url(), target, IMPATIENT)
+    assert problem.code == "source_slow"
+    assert "10,000 a second" in problem.detail
+    assert len(supplier.asked) == 1
+
+
+def test_the_pace_is_an_average_from_the_first_byte_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("shared.sources.fetching.time.monotonic", lambda: now)
+    pace = Patience().pace()
+    now = 1025.0  # What it takes a server to begin does not count.
+    pace.came(1)
+    now = 1055.0
+    pace.came(1)
+    now = 1065.0
+    pace.came(399_998)
+    now = 1065.1
+    with pytest.raises(SourceFailed, match="400,001 bytes came in 40 seconds"):
+        pace.came(1)
+
+
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
@@ -346,6 +374,23 @@ def test_a_name_is_looked_up_once_for_each_connection_and_the_connection_goes_wh
     monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect_tcp)
     assert failure("http://shop.example/", target, REPEATED).code == "source_address_refused"
     assert (looked_up, connected) == (["shop.example"] * 2, ["93.184.216.34"])
+
+
+@pytest.mark.parametrize(
+    "host", ["xn--", "xn--a", "xn--zz--zz99999.shop.example", "shop.xn--", "a." * 130 + "example", "[::1", ""]
+)
+def test_a_redirect_to_no_possible_host_is_refused(target: Path, host: str) -> None:
+    with Supplier(leads_to(f"http://{host}/feed.csv")) as supplier:
+        problem = failure(supplier.url(), target, REPEATED)
+    assert problem.code == "source_redirects"
+    assert len(problem.detail) < 200
+
+
+@pytest.mark.parametrize("host", ["xn--", "xn--a", "a." * 130 + "example"])
+def test_no_possible_host_is_a_failure_and_no_error_of_ours(target: Path, host: str) -> None:
+    secret = Secret(BearerCredentials(token=SECRET), f"http://{host}:80", "1")
+    assert failure(f"http://{host}/", target).code == "source_unreachable"
+    assert failure(f"http://{host}/", target, secret=secret).code == "source_credentials"
 
 
 # --- TLS ---
