@@ -65,7 +65,7 @@ class TopUp(TypedDict):
     priority: int
     granted_at: str
     expires_at: str | None
-    settled: int | None
+    settled: int
 
 
 class Grant(TypedDict):

@@ -1,6 +1,6 @@
 """The credit account: grants, drawing, operations, and the ledger, the one door through which anything is paid for."""
 
-from shared.credits.ledger import MAX_WRITES, Granted, GrantReferenceReused, GrantReplayed, Ledger
+from shared.credits.ledger import MAX_WRITES, Granted, GrantReferenceReused, GrantReplayed, Ledger, settlement_id
 from shared.credits.model import (
     DRAWING_PRIORITY,
     Balance,
@@ -57,4 +57,5 @@ __all__ = [
     "Replayed",
     "Stale",
     "UnknownWorkspace",
+    "settlement_id",
 ]

@@ -285,10 +285,15 @@ def _operation(plan: Plan, payment: Payment) -> Operation:
     )
 
 
+def settlement_id(grant: Grant) -> str:
+    """The operation that says what the grant paid of an earlier debt, if there was one."""
+    return operation_id(grant.granted_at, grant.workspace_id, "settlement", grant.grant_id)
+
+
 def _settlement(grant: Grant, settled: int) -> Operation:
     """The entry that says which grant paid an earlier debt. It consumes nothing: the debts were consumed when made."""
     return Operation(
-        operation_id=operation_id(grant.granted_at, grant.workspace_id, "settlement", grant.grant_id),
+        operation_id=settlement_id(grant),
         workspace_id=grant.workspace_id,
         kind=OperationKind.SETTLEMENT,
         channel=Channel.API,

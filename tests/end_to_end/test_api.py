@@ -127,11 +127,26 @@ def test_a_top_up_counts_once_per_reference(operator: Caller, customer: Caller) 
         "priority": 30,
         "granted_at": first.json()["granted_at"],
         "expires_at": "2098-12-31T23:00:00.123Z",
+        "settled": 0,
     }
     assert refusal(operator("POST", path, {**body, "credits": 251}), 409) == "idempotency-key-reused"
     assert law_4(customer)["available"] == 5250
     assert refusal(operator("POST", "/workspaces/ws_none/top-ups", body), 404) == "not-found"
     assert refusal(customer("POST", path, body), 403) == "forbidden"
+
+
+def test_a_top_up_says_what_it_paid_of_a_debt_also_when_it_is_sent_again(
+    operator: Caller, customer: Caller, spend: Callable[..., None]
+) -> None:
+    spend(customer, 5000)
+    for _ in range(3):
+        expect(customer("GET", "/records/product"), 200)
+    path = f"/workspaces/{customer.workspace_id}/top-ups"
+    for reference, credits, settled in (("small", 2, 2), ("large", 10, 1), ("more", 10, 0)):
+        body = {"credits": credits, "unit_price": "0.01", "reference": reference}
+        first, again = (expect(operator("POST", path, body), 201).json() for _ in range(2))
+        assert first["settled"] == settled
+        assert again == first
 
 
 def test_a_top_up_that_cannot_be_is_told_field_by_field(operator: Caller, customer: Caller) -> None:

@@ -179,14 +179,14 @@ def test_the_authorizer_reads_keys_and_nothing_else_of_the_tables() -> None:
     assert allowed[0]["Condition"]["ForAllValues:StringLike"] == {"dynamodb:LeadingKeys": "KEY#*"}
 
 
-def test_only_who_pays_may_write_to_the_credit_table() -> None:
+def test_only_who_pays_may_write_to_the_credit_table_and_the_guard_which_books_what_has_lapsed() -> None:
     writers = {
         role
         for role, statement in statements()
         if "CreditTable" in refers_to(statement["Resource"])
         and any(action.startswith(("dynamodb:Put", "dynamodb:Update")) for action in as_list(statement["Action"]))
     }
-    assert writers == {"ApiRole", "ImportWorkerRole", "ScheduleRunnerRole"}
+    assert writers == {"ApiRole", "CreditGuardRole", "ImportWorkerRole", "ScheduleRunnerRole"}
 
 
 def test_nobody_may_scan_or_delete_what_was_paid_for() -> None:

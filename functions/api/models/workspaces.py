@@ -103,10 +103,10 @@ class TopUpView(View):
     priority: int
     granted_at: str
     expires_at: str | None
-    settled: Annotated[int | None, Field(description="Credits of it that paid what was owed. Null in a replay.")]
+    settled: Annotated[int, Field(description="Credits of it that paid at once what was owed.")]
 
     @classmethod
-    def of(cls, grant: Grant, settled: int | None) -> Self:
+    def of(cls, grant: Grant, settled: int) -> Self:
         return cls(
             grant_id=grant.grant_id,
             workspace_id=grant.workspace_id,

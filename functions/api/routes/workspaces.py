@@ -13,7 +13,7 @@ from functions.api.principals import require_operator
 from functions.api.problems import FieldError, Refusal, invalid, key_reused, not_found
 from functions.api.routing import new_router
 from functions.api.services import services
-from shared.credits import Granted, GrantReferenceReused, GrantReplayed, UnknownWorkspace
+from shared.credits import Granted, GrantReferenceReused, GrantReplayed, UnknownWorkspace, settlement_id
 from shared.workspaces import ExpiresInThePast, IdempotencyKeyReused, top_up
 
 router = new_router()
@@ -56,7 +56,9 @@ def add_credits(workspace_id: Identifier, wanted: Annotated[TopUpRequest, Body()
         case Granted(grant, settled):
             return answer(TopUpView.of(grant, settled), HTTPStatus.CREATED)
         case GrantReplayed(grant):
-            return answer(TopUpView.of(grant, None), HTTPStatus.CREATED, REPLAYED)
+            settlement = room.operations.get(workspace_id, settlement_id(grant))
+            settled = settlement.settled if settlement else 0
+            return answer(TopUpView.of(grant, settled), HTTPStatus.CREATED, REPLAYED)
         case GrantReferenceReused(grant):
             raise Refusal(key_reused(f"The reference {grant.reference} was used before, for other terms."))
         case UnknownWorkspace():

@@ -198,7 +198,7 @@ def test_a_top_up_takes_the_workspace_from_the_key(shell: Shell, api: FakeApi) -
 
 
 def test_a_top_up_told_everything_asks_nothing(shell: Shell, api: FakeApi) -> None:
-    replayed = httpx.Response(201, json=TOP_UP | {"settled": None}, headers={"Idempotency-Replayed": "true"})
+    replayed = httpx.Response(201, json=TOP_UP, headers={"Idempotency-Replayed": "true"})
     api.on("POST", "/workspaces/ws_1/top-ups", replayed)
     arguments = ["100", "--workspace-id", "ws_1", "--unit-price", "0.01", "--currency", "EUR", "--reference", "inv-1"]
     result = shell.run("top-up", *arguments, environment={"PRODUCTSYNC_API_KEY": ""})
