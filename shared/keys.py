@@ -18,7 +18,7 @@ RECORD_SHARDS = 16
 """Partitions that the records of one entity spread over. A one-way door: changing it strands what is written."""
 
 WAITING_SHARDS = 16
-"""Partitions of the index that lists what waits for credits; each workspace lies in one of them."""
+"""Partitions of the index that lists what waits; each workspace lies in one of them."""
 
 AttributeValue = dict[str, Any]
 Item = dict[str, Any]
@@ -151,7 +151,7 @@ def announcement(workspace_id: str, announcement_id: str) -> Key:
 
 
 def waiting(workspace_id: str) -> str:
-    """The partition, in the index `waiting`, of what waits for credits: of this workspace and of some others."""
+    """The partition, in the index `waiting`, of what waits: of this workspace and of some others."""
     return waiting_of_shard(zlib.crc32(workspace_id.encode()) % WAITING_SHARDS)
 
 

@@ -24,11 +24,14 @@ from shared.automation.store import Automation, AutomationState, AutomationStore
 from shared.credits import Balance
 from shared.runs.commands import resume_run
 from shared.runs.store import RunStore
-from shared.schedules.commands import MAX_LOOKS, ScheduleRoom, StillMoving, settle_schedule
+from shared.schedules.commands import MAX_LOOKS, ScheduleRoom, StillMoving, is_paused, settle_schedule
 from shared.schedules.model import Schedule
 
 AT_ONCE = 8
 """Copies that one guard settles at once. EventBridge Scheduler takes hundreds of calls per second from an account."""
+
+_BEFORE_ALL = "-"
+"""Comes before every identifier of a schedule."""
 
 _CHUNK = 16
 """Schedules between two looks at the clock."""
@@ -82,7 +85,8 @@ def attend(
     """Makes the workspace's automation what its balance says, and announces the change if there was one.
 
     `going_on` is what the invocation before left. Costs two requests for each schedule that has to change, one for each
-    that does not, three for each paused run that goes on, and at most ten. Raises NotSettled, StillMoving,
+    that does not, three for each paused run that goes on, and at most ten; a few more where credits have lapsed, and
+    for schedules that were not carried over or that others change at the same time. Raises NotSettled, StillMoving,
     StoreUnavailable and botocore's errors; the guard must then come again.
     """
     for _ in range(MAX_LOOKS):
@@ -101,9 +105,9 @@ def attend(
         _settle_changed(room.schedules, workspace_id, after, settled)
         if settled.stopped_behind is not None:
             return Unfinished(state, settled.stopped_behind, tuple(settled.failures))
-        if state is AutomationState.ACTIVE:
-            _resume_runs(room, workspace_id)
-        if _state_now(room.schedules, workspace_id) is state:
+        if state is AutomationState.ACTIVE and not _resume_runs(room, workspace_id, out_of_time):
+            return Unfinished(state, _last(settled, after), tuple(settled.failures))
+        if is_paused(room.schedules, workspace_id) is (state is AutomationState.PAUSED):
             _announce(room, automation, balance)
             if settled.failures:
                 raise NotSettled(f"schedules of {workspace_id}: {settled.failures}")
@@ -135,8 +139,8 @@ def _settle_all(
 
     def settle(schedule: Schedule) -> None:
         try:
-            is_paused = state is AutomationState.PAUSED
-            agreed = room.schedules.scheduler.settle(schedule, paused=is_paused, now=room.schedules.clock())
+            paused = state is AutomationState.PAUSED
+            agreed = room.schedules.scheduler.settle(schedule, paused=paused, now=room.schedules.clock())
             if not (agreed and schedule.carried_over):
                 attend_schedule(room, workspace_id, schedule.schedule_id)
         except (ClientError, BotoCoreError, StillMoving) as error:
@@ -162,23 +166,24 @@ def _settle_changed(room: ScheduleRoom, workspace_id: str, after: str | None, se
             settle_schedule(room, workspace_id, schedule_id, now.get(schedule_id))
 
 
-def _resume_runs(room: GuardRoom, workspace_id: str) -> None:
-    """Lets the paused runs go on from where they stopped.
+def _resume_runs(room: GuardRoom, workspace_id: str, out_of_time: Callable[[], bool]) -> bool:
+    """Lets the paused runs go on from where they stopped; False when time ran out before all did.
 
     One that pauses at this moment may be missing here: the worker that pauses it looks at the balance once more itself
     (see `shared.runs.worker`).
     """
-    for run_id in room.runs.waiting(workspace_id):
+    for number, run_id in enumerate(room.runs.waiting(workspace_id)):
+        if number and out_of_time():
+            return False
         run = room.runs.get(workspace_id, run_id)
         if run is not None:
             resume_run(room.runs, room.schedules.ledger, run, room.schedules.clock())
+    return True
 
 
-def _state_now(room: ScheduleRoom, workspace_id: str) -> AutomationState | None:
-    balance = room.ledger.balance(workspace_id)
-    if balance is None:
-        return None
-    return AutomationState.PAUSED if balance.is_exhausted(room.clock()) else AutomationState.ACTIVE
+def _last(settled: _Settled, after: str | None) -> str:
+    """Behind which schedule the next invocation goes on when all are settled."""
+    return settled.schedules[-1].schedule_id if settled.schedules else after or _BEFORE_ALL
 
 
 def _announce(room: GuardRoom, automation: Automation | None, balance: Balance) -> None:

@@ -68,6 +68,10 @@ class Automation:
         """Whether nothing is left to be told or tidied up."""
         return self.is_announced and self.listed is (self.state is AutomationState.PAUSED)
 
+    @property
+    def is_settled_pause(self) -> bool:
+        return self.is_settled and self.state is AutomationState.PAUSED
+
 
 class AutomationStore:
     """The records of all workspaces. One that never paused has none, and is active."""

@@ -40,7 +40,7 @@ class Call:
 
 
 def sweep(room: SweepRoom) -> Iterator[Call]:
-    """Everything that needs the guard, each workspace once.
+    """Everything that needs the guard: each workspace once, and each schedule that is wrong by itself.
 
     Requests: three for every 100 schedules of the deployment, and two for every 100 workspaces in which something
     waits, plus one for each shard of the index; what waits comes first. Raises StoreUnavailable and botocore's errors.
@@ -70,8 +70,8 @@ def _wrong_copies(room: SweepRoom) -> Iterator[Call]:
 
 
 def _waiting_in_vain(room: SweepRoom) -> Iterator[Call]:
-    """Workspaces in which something waits although there are credits, or whose pause was told to nobody; schedules that
-    were not carried over.
+    """Workspaces in which something waits although there are credits, or whose pause was not noted, or told to nobody;
+    schedules that were not carried over.
     """
     for shard in range(WAITING_SHARDS):
         workspaces: set[str] = set()
@@ -85,8 +85,9 @@ def _waiting_in_vain(room: SweepRoom) -> Iterator[Call]:
             some = pending[first : first + READ_BATCH]
             noted = room.automation.get_many(some)
             for workspace_id, is_out in _exhausted(room, some).items():
-                is_untold = workspace_id in noted and not noted[workspace_id].is_settled
-                if is_untold or not is_out:
+                automation = noted.get(workspace_id)
+                pause_is_known = automation is not None and automation.is_settled_pause
+                if not (is_out and pause_is_known):
                     yield Call(workspace_id)
 
 

@@ -186,6 +186,7 @@ def book_lapsed(table: str, balance: Balance, now: datetime) -> Write:
         ":one": 1,
         ":lapsed": credits,
         ":none": 0,
+        ":seen": balance.level,
         ":level": min(balance.level, level_of(balance.available - credits, balance.base)),
     }
     changes = [
@@ -195,7 +196,8 @@ def book_lapsed(table: str, balance: Balance, now: datetime) -> Write:
         "#level = :level",
     ]
     no_grant_came_between = "#revision = :revision"
-    conditions = [no_grant_came_between]
+    no_threshold_was_crossed_between = "#level = :seen"
+    conditions = [no_grant_came_between, no_threshold_was_crossed_between]
     for position, grant in enumerate(lapsed):
         names[f"#grant{position}"] = grant.grant_id
         values[f":left{position}"] = grant.remaining

@@ -32,7 +32,13 @@ def discrepancies(balance: Balance, grants: Iterable[Grant], operations: Iterabl
         for grant in given
         if balance.expired == 0 and balance.void == 0
     }
+    overdrawn = {
+        grant.grant_id: (drawn.get(grant.grant_id, 0), grant.credits - left.get(grant.grant_id, 0))
+        for grant in given
+        if drawn.get(grant.grant_id, 0) > grant.credits - left.get(grant.grant_id, 0)
+    }
     found = [f"{name}: {one} and {other}" for name, (one, other) in checks.items() if one != other]
+    found += [f"drawn from {grant_id}: {one} of {other}" for grant_id, (one, other) in overdrawn.items()]
     found += [f"{grant_id} is below zero: {remaining}" for grant_id, remaining in left.items() if remaining < 0]
     found += [
         f"{entry.operation_id} drew {sum(draw.credits for draw in entry.drawn)} for {entry.credits} credits"

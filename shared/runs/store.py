@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FEED_RUNS_INDEX = "feed_runs"
 WAITING_INDEX = "waiting"
-"""Lists what waits for credits, and nothing else: a run that never pauses pays no write unit for it."""
+"""Lists what waits, paused runs and more (see `shared.keys`): a run that never pauses pays no write unit for it."""
 
 
 class Doorbell(StrEnum):

@@ -73,8 +73,7 @@ def put_schedule(
         return UnknownFeed(definition.feed_id)
     if not FeedDefinition.model_validate_json(feed.definition).pulls:
         return NothingToPull(definition.feed_id)
-    before = room.schedules.get(workspace_id, schedule_id)
-    schedule = room.schedules.put(workspace_id, schedule_id, definition, now)
+    before, schedule = _put(room, workspace_id, schedule_id, definition, now)
     try:
         settle_schedule(room, workspace_id, schedule_id, schedule)
     except ClientError as error:
@@ -86,6 +85,18 @@ def put_schedule(
         settle_schedule(room, workspace_id, schedule_id, room.schedules.get(workspace_id, schedule_id))
         return NotTaken(reason)
     return schedule
+
+
+def _put(
+    room: ScheduleRoom, workspace_id: str, schedule_id: str, definition: ScheduleDefinition, now: datetime
+) -> tuple[Schedule | None, Schedule]:
+    """Writes the definition, and answers with what it took the place of, and with what stands there now."""
+    for _ in range(MAX_LOOKS):
+        before = room.schedules.get(workspace_id, schedule_id)
+        schedule = room.schedules.put(workspace_id, schedule_id, definition, now, seen=before)
+        if schedule is not None:
+            return before, schedule
+    raise StillMoving(f"schedule {schedule_id} of {workspace_id} changed under {MAX_LOOKS} attempts to put it")
 
 
 def delete_schedule(room: ScheduleRoom, workspace_id: str, schedule_id: str) -> bool:
@@ -119,10 +130,15 @@ def settle_schedule(
 
 
 def _reason_not_to_take(error: ClientError) -> str | None:
-    """What EventBridge Scheduler has against a schedule that it will refuse each time; None for what may pass."""
-    is_final = error.response["Error"]["Code"] in ("ValidationException", "ServiceQuotaExceededException")
+    """What EventBridge Scheduler has against what the owner wants; None for what is no fault of the owner's.
+
+    The same code stands for a role of ours that it may not assume: its words alone tell the two apart.
+    """
+    message = error.response["Error"]["Message"]
+    is_final = error.response["Error"]["Code"] == "ValidationException"
     is_a_change = error.operation_name in ("CreateSchedule", "UpdateSchedule")
-    return error.response["Error"]["Message"] if is_final and is_a_change else None
+    is_the_owners = any(word in message.lower() for word in ("expression", "timezone", "time zone", "description"))
+    return message if is_final and is_a_change and is_the_owners else None
 
 
 def is_paused(room: ScheduleRoom, workspace_id: str) -> bool:

@@ -92,7 +92,7 @@ class IgnoredBecause(StrEnum):
 
     DELETED = "the schedule was deleted"
     DISABLED = "its owner has disabled the schedule"
-    OUTDATED = "its owner has changed the schedule, and this time may be none of the new ones"
+    OUTDATED = "its owner has changed the schedule, and this is none of its times any more"
     NO_ACCOUNT = "there is no such account"
 
 
@@ -162,7 +162,10 @@ def _ignored(firing: Firing, schedule: Schedule) -> IgnoredBecause | None:
     if not schedule.definition.enabled:
         return IgnoredBecause.DISABLED
     is_outdated = firing.version is not None and firing.version < schedule.version
-    return IgnoredBecause.OUTDATED if is_outdated else None
+    # One that was only renamed, or changed to something that is due at this time too, must not lose the firing.
+    if is_outdated and not schedule.definition.is_due_at(firing.scheduled_at):
+        return IgnoredBecause.OUTDATED
+    return None
 
 
 def _runs_for_nothing(room: FiringRoom, firing: Firing, now: datetime) -> bool:

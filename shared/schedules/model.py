@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from shared.schedules.expressions import next_firings, parse
+from shared.schedules.expressions import Rate, next_firings, parse
 from shared.schedules.zones import zone_named
 
 
@@ -24,6 +24,18 @@ class ScheduleDefinition:
     def fires_again(self, now: datetime) -> bool:
         """Whether it is ever due after `now`. What was valid when it was put may be over."""
         return bool(next_firings(parse(self.expression), zone_named(self.time_zone), now, count=1, anchor=now))
+
+    def is_due_at(self, at: datetime) -> bool:
+        """Whether `at`, to the minute, is a time of the expression. A rate has no times of its own: it is counted from
+        when the schedule was last put.
+        """
+        expression = parse(self.expression)
+        if isinstance(expression, Rate):
+            return False
+        minute = at.replace(second=0, microsecond=0)
+        before = minute - timedelta(minutes=1)
+        due = next_firings(expression, zone_named(self.time_zone), before, count=1, anchor=before)
+        return bool(due) and due[0].replace(second=0, microsecond=0) == minute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

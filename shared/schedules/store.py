@@ -47,13 +47,30 @@ class ScheduleStore:
         answer = self._client.get_item(TableName=self.table, Key=key, ConsistentRead=True)
         return to_schedule(answer["Item"]) if "Item" in answer else None
 
-    def put(self, workspace_id: str, schedule_id: str, definition: ScheduleDefinition, now: datetime) -> Schedule:
-        """Writes the definition: of a new schedule, or as the next version of the one that is there.
+    def put(
+        self,
+        workspace_id: str,
+        schedule_id: str,
+        definition: ScheduleDefinition,
+        now: datetime,
+        *,
+        seen: Schedule | None,
+    ) -> Schedule | None:
+        """Writes the definition: of a new schedule, or as the next version of the one that was `seen`. None when
+        another one stands there by now.
 
         Versions begin at the time in milliseconds, so that those of a schedule that was deleted and made anew are
         higher than before: the copy that fires tells by its version whether it is out of date.
         """
-        answer = self._client.update_item(**self._put_request(workspace_id, schedule_id, definition, now))
+        request = self._put_request(workspace_id, schedule_id, definition, now)
+        request["ConditionExpression"] = "attribute_not_exists(#version)"
+        if seen is not None:
+            request["ConditionExpression"] = "#version = :seen"
+            request["ExpressionAttributeValues"] |= to_item({":seen": seen.version})
+        try:
+            answer = self._client.update_item(**request)
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return None
         return to_schedule(answer["Attributes"])
 
     def take_back(self, refused: Schedule, before: ScheduleDefinition | None, now: datetime) -> None:

@@ -147,8 +147,8 @@ class Deployed:
         return Switched(size, paused.total_seconds(), resumed.total_seconds(), invocations)
 
     def _put_schedules(self, workspace_id: str, size: int) -> list[Schedule]:
-        """Schedules as if their owners had put them a while ago. A row that an owner puts calls the guard to carry it
-        over; these come without the doorbell, and are carried over here.
+        """Schedules as if their owners had put them a while ago: the rows and their copies. A row that an owner puts
+        rings for the guard; these come from where nobody hears it, and are carried over already.
         """
         schedules, client = self._bench.put_rows(workspace_id, size), self._accounts.client
         pages = client.get_paginator("query").paginate(
@@ -156,11 +156,7 @@ class Deployed:
             KeyConditionExpression="pk = :pk",
             ExpressionAttributeValues=to_item({":pk": schedule_rows(workspace_id)}),
         )
-        rows: list[Any] = [
-            {"PutRequest": {"Item": {name: value for name, value in row.items() if name != "doorbell"}}}
-            for page in pages
-            for row in page["Items"]
-        ]
+        rows: list[Any] = [{"PutRequest": {"Item": row}} for page in pages for row in page["Items"]]
         for start in range(0, len(rows), ROWS_AT_ONCE):
             client.batch_write_item(RequestItems={self._work_table: rows[start : start + ROWS_AT_ONCE]})
         put_copies(Scheduler(self._bench.scheduler, self._target), schedules)

@@ -137,7 +137,11 @@ BREAKS = {
     "free firing": Break("_runs_for_nothing", firing, "Action.SCHEDULED_JOB) > 0", "Action.SCHEDULED_JOB) >= 0"),
     "level": Break("charge", account, '"#available >= :least"', '"(#available >= :least OR attribute_exists(pk))"'),
     "guard: balance": Break(
-        "attend", guard, "if _state_now(room.schedules, workspace_id) is state:", "if state:", (guards,)
+        "attend",
+        guard,
+        "if is_paused(room.schedules, workspace_id) is (state is AutomationState.PAUSED):",
+        "if state:",
+        (guards,),
     ),
     "guard: owners": Break("_settle_changed", guard, "before.get(schedule_id) != now.get(schedule_id)", "not before"),
     "guard: fields": Break(

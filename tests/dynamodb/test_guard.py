@@ -15,7 +15,7 @@ import pytest
 from shared.automation.guard import Done, GuardRoom, NotSettled, Unfinished, attend, attend_schedule
 from shared.automation.store import AutomationState, AutomationStore
 from shared.automation.sweep import Call, sweep
-from shared.credits import GrantKind
+from shared.credits import Committed, GrantKind
 from shared.runs.model import RunState
 from tests.support.automation import EVERY_HOUR, Office, office, plain_scheduler
 from tests.support.faults import (
@@ -276,6 +276,16 @@ def test_what_its_owner_changed_before_a_hand_over_is_kept(open_account: Callabl
         assert here.states()["s-03"] == "DISABLED"
 
 
+def test_runs_that_there_is_no_time_for_go_on_in_another_invocation(open_account: Callable[[int], Account]) -> None:
+    with office(open_account(100)) as here:
+        runs = [here.paused_run().run_id for _ in range(3)]
+        first = attend(here.room(), here.workspace_id, lambda: True)
+        assert isinstance(first, Unfinished)
+        assert sorted(here.run_state(run).value for run in runs) == ["paused", "paused", "running"]
+        assert attend(here.room(), here.workspace_id, lambda: False, first) == Done(AutomationState.ACTIVE)
+        assert {here.run_state(run) for run in runs} == {RunState.RUNNING}
+
+
 def test_a_top_up_between_two_invocations_begins_anew(open_account: Callable[[int], Account]) -> None:
     with office(open_account(100)) as here:
         for number in range(70):
@@ -455,11 +465,28 @@ class TestSweep:
         assert here.told.kinds == ["Automation Paused"]
         assert self.calls(here) == []
 
+    def test_finds_a_pause_that_was_never_noted(self, open_account: Callable[[int], Account]) -> None:
+        """Credits ended beside others that had lapsed, so the stream told nobody; and no schedule shows it."""
+        with office(open_account(10)) as here:
+            account = here.account
+            account.ledger().grant(account.a_grant("short", 5, GrantKind.PROMOTIONAL, lasts=timedelta(hours=1)))
+            account.clock.advance(hours=2)
+            assert isinstance(account.ledger().commit(account.plan("all that is left", 10)), Committed)
+            run = here.paused_run()
+            assert account.balance().available == 5
+            assert self.calls(here) == [Call(here.workspace_id)]
+            attend(here.room(), here.workspace_id)
+            assert here.told.kinds == ["Automation Paused"]
+            assert here.run_state(run.run_id) is RunState.PAUSED
+            assert account.balance().available == 0
+            assert self.calls(here) == []
+
     def test_finds_a_schedule_that_was_never_carried_over(self, here: Office) -> None:
         """EventBridge Scheduler was away for longer than the queue tries."""
         schedules = here.room().schedules.schedules
-        schedules.put(here.workspace_id, "lost", EVERY_HOUR, here.account.clock())
-        schedules.put(here.workspace_id, "hourly", replace(EVERY_HOUR, expression="rate(1 day)"), here.account.clock())
+        daily, now = replace(EVERY_HOUR, expression="rate(1 day)"), here.account.clock()
+        schedules.put(here.workspace_id, "lost", EVERY_HOUR, now, seen=None)
+        schedules.put(here.workspace_id, "hourly", daily, now, seen=schedules.get(here.workspace_id, "hourly"))
         assert sorted(self.calls(here), key=str) == [
             Call(here.workspace_id, "hourly"),
             Call(here.workspace_id, "lost"),

@@ -48,7 +48,7 @@ def sweep(stack: EmbeddedStack) -> None:
 def test_the_change_of_a_row_reaches_the_scheduler(
     stack: EmbeddedStack, customer: Caller, copies: Copies, schedules: ScheduleStore
 ) -> None:
-    schedules.put(customer.workspace_id, "stock", DAILY, utc_now())
+    schedules.put(customer.workspace_id, "stock", DAILY, utc_now(), seen=schedules.get(customer.workspace_id, "stock"))
     until(lambda: copies.states() == {"stock": "ENABLED"})
     target = copies.get("stock")["Target"]
     assert target["Arn"].endswith(f":function:{stack.outputs['ScheduleRunner']}")

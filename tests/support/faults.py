@@ -104,8 +104,8 @@ def internal_error(request: AWSPreparedRequest, _send: Send) -> AWSResponse:
     return _refusal(request, "InternalServerError", status=500)
 
 
-def not_valid(request: AWSPreparedRequest, _send: Send) -> AWSResponse:
-    return _refusal(request, "ValidationException")
+def not_valid(message: str) -> Fault:
+    return lambda request, _send: _refusal(request, "ValidationException", {"message": message, "Message": message})
 
 
 def over_quota(request: AWSPreparedRequest, _send: Send) -> AWSResponse:

@@ -64,7 +64,8 @@ class Syncs:
         definition = ScheduleDefinition(
             feed_id=feed_id, expression="rate(1 hour)", time_zone="UTC", enabled=enabled, description=""
         )
-        self.schedules().put(self.workspace_id, schedule_id, definition, self.clock())
+        seen = self.schedules().get(self.workspace_id, schedule_id)
+        assert self.schedules().put(self.workspace_id, schedule_id, definition, self.clock(), seen=seen)
 
     def schedules(self, client: DynamoDBClient | None = None) -> ScheduleStore:
         return ScheduleStore(client or plain_dynamodb(self.account.world), self.account.world.work_table)

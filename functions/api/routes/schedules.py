@@ -20,11 +20,12 @@ from shared.schedules.costs import first_day
 from shared.schedules.cron import BadExpression
 from shared.schedules.history import day_of
 from shared.schedules.model import Schedule
+from shared.schedules.scheduler import MAX_SCHEDULE_ID
 from shared.workspaces import Scope
 
 router = new_router()
 
-_NAME = r"^[a-z0-9][a-z0-9_-]{0,33}$"
+_NAME = rf"^[a-z0-9][a-z0-9_-]{{0,{MAX_SCHEDULE_ID - 1}}}$"
 
 ScheduleId = Annotated[str, Path(pattern=_NAME, description="Your own name for the schedule.")]
 
