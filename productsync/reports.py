@@ -207,16 +207,16 @@ def cost_text(run: Run, charged: int, available: int) -> str:
 
 
 def pause_text(run: Run, to_go: int | None, workspace_id: str) -> list[str]:
-    """What a paused run waits for, and the commands that let it go on."""
+    """What a paused run waits for, the command that lets it go on, and the one that follows it."""
     written = run["created"] + run["updated"]
-    need = "It goes on from exactly there after a top-up."
+    need = "After a top-up it goes on by itself, from exactly there."
     if to_go is not None:
-        need = f"It needs {credits_text(to_go)} more, and goes on from exactly there."
+        need = f"It needs {credits_text(to_go)} more, and then goes on by itself, from exactly there."
     amount = str(to_go) if to_go else "CREDITS"
     return [
         f"Paused, out of credits, after writing {number(written)} records. {need}",
         f"  productsync top-up {amount} --workspace-id {workspace_id} --unit-price PRICE --reference INVOICE",
-        f"  productsync runs resume {run['run_id']}",
+        f"  productsync runs show {run['run_id']}",
     ]
 
 

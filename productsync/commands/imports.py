@@ -70,7 +70,7 @@ def import_file(
     """Import a file: 1 credit for the call, and 1 for each record that it creates or updates.
 
     Rows of the same key are one record and cost one credit. Records that would not change cost nothing, and a dry run
-    is free. A run that meets the end of the credits pauses there and can be resumed.
+    is free. A run that meets the end of the credits pauses there, and goes on by itself after a top-up.
 
     Exit codes: 0 finished, 3 the run failed or was cancelled, 4 it is paused, 1 the API refused, 2 usage.
     """

@@ -86,9 +86,10 @@ def resume(
     run_id: RunId,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Tell it to go on, and leave.")] = False,
 ) -> None:
-    """Let a paused run go on from exactly where it stopped: 1 credit for each record it still writes.
+    """Let a run go on that stands still although there are credits: 1 credit for each record it still writes.
 
-    The call is free, and refused while no credits are there. Exit codes as of import.
+    A run that was paused for lack of credits goes on by itself after a top-up. The call is free, and refused while no
+    credits are there. Exit codes as of import.
     """
     with session.client() as client:
         run = client.resume_run(run_id).body

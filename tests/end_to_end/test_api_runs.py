@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from tests.support.api import Caller, define, expect, fields, law_4, refusal, upload, wait
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from productsync.stack import EmbeddedStack
@@ -140,7 +141,7 @@ def test_a_start_that_cannot_be_costs_nothing(customer: Caller) -> None:
     assert law_4(customer)["consumed"] == 0
 
 
-def test_a_run_pauses_where_its_credits_end_and_goes_on_when_told(
+def test_a_run_pauses_where_its_credits_end_and_goes_on_by_itself_after_a_top_up(
     operator: Caller, customer: Caller, spend: Callable[[Caller, int], None]
 ) -> None:
     define(customer)
@@ -159,8 +160,8 @@ def test_a_run_pauses_where_its_credits_end_and_goes_on_when_told(
 
     top_up = {"credits": 10, "unit_price": "0.01", "reference": "inv-1"}
     expect(operator("POST", f"/workspaces/{customer.workspace_id}/top-ups", top_up), 201)
-    expect(customer("POST", f"/runs/{run['run_id']}/resume"), 202)
-    finished = wait(customer, run["run_id"])
+    until(lambda: customer.get(f"/runs/{run['run_id']}")["state"] == "finished")
+    finished = customer.get(f"/runs/{run['run_id']}")
     assert (finished["state"], finished["created"], finished["credits"]) == ("finished", 3, 3)
     assert law_4(customer)["available"] == 9
     assert refusal(customer("POST", f"/runs/{run['run_id']}/resume"), 409) == "run-is-not-paused"

@@ -105,7 +105,7 @@ def test_a_paused_run_says_what_it_needs_and_how_to_go_on(shell: Shell, api: Fak
     assert result.exit_code == 4
     assert "after writing 40 records. It needs 20 credits more" in result.stdout
     assert "productsync top-up 20 --workspace-id ws_1" in result.stdout
-    assert "productsync runs resume run_1" in result.stdout
+    assert "productsync runs show run_1" in result.stdout
 
 
 def test_a_failed_run_says_where_in_the_file(shell: Shell, api: FakeApi, feed_file: Path) -> None:
