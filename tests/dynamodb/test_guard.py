@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -14,10 +13,9 @@ import pytest
 
 from shared.automation.guard import Done, GuardRoom, NotSettled, Unfinished, attend, attend_schedule
 from shared.automation.store import AutomationState, AutomationStore
-from shared.automation.sweep import Call, sweep
-from shared.credits import Committed, GrantKind
+from shared.automation.sweep import sweep
 from shared.runs.model import RunState
-from tests.support.automation import EVERY_HOUR, Office, office, plain_scheduler
+from tests.support.automation import Office, office, plain_scheduler
 from tests.support.faults import (
     Fault,
     Killed,
@@ -408,115 +406,3 @@ def test_only_what_was_told_is_taken_back(here: Office) -> None:
 
 def test_an_account_that_is_not_there_has_no_automation(here: Office) -> None:
     assert attend(here.room(), "ws_01JD0000000000000000000000") == Done(None)
-
-
-class Deaf:
-    """Ends the process that wants to announce something."""
-
-    def announce(self, _announcement: object) -> None:
-        raise Killed
-
-
-class TestSweep:
-    def calls(self, here: Office) -> list[Call]:
-        """What the sweep finds of this workspace; other stories leave things in the index, too."""
-        return [call for call in sweep(here.room()) if call.workspace_id == here.workspace_id]
-
-    def test_finds_nothing_where_all_is_well(self, here: Office) -> None:
-        assert self.calls(here) == []
-        here.spend_all()
-        attend(here.room(), here.workspace_id)
-        here.paused_run()
-        assert self.calls(here) == []
-
-    def test_finds_what_fires_and_must_not(self, here: Office) -> None:
-        here.spend_all()
-        assert self.calls(here) == [Call(here.workspace_id)]
-
-    def test_finds_what_should_fire_and_does_not(self, here: Office) -> None:
-        here.spend_all()
-        attend(here.room(), here.workspace_id)
-        here.top_up()
-        assert self.calls(here) == [Call(here.workspace_id)]
-        attend(here.room(), here.workspace_id)
-        assert self.calls(here) == []
-
-    def test_finds_what_expiry_has_exhausted(self, open_account: Callable[[int], Account]) -> None:
-        with office(open_account(0)) as here:
-            account = here.account
-            account.ledger().grant(account.a_grant("short", 10, GrantKind.PROMOTIONAL, lasts=timedelta(hours=1)))
-            here.put("hourly")
-            assert self.calls(here) == []
-            account.clock.advance(hours=2)
-            assert self.calls(here) == [Call(here.workspace_id)]
-            attend(here.room(), here.workspace_id)
-            assert here.states() == {"hourly": "DISABLED"}
-            # Booked, so that the stream sees the top-up to come leave zero.
-            balance = account.balance()
-            assert (balance.available, balance.expired, balance.level) == (0, 10, 5)
-            account.check_the_books()
-
-    def test_finds_a_pause_that_nobody_was_told_of(self, here: Office) -> None:
-        here.spend_all()
-        with pytest.raises(Killed):
-            attend(replace(here.room(), announcer=Deaf()), here.workspace_id)
-        assert self.calls(here) == [Call(here.workspace_id)]
-        attend(here.room(), here.workspace_id)
-        assert here.told.kinds == ["Automation Paused"]
-        assert self.calls(here) == []
-
-    def test_finds_a_pause_that_was_never_noted(self, open_account: Callable[[int], Account]) -> None:
-        """Credits ended beside others that had lapsed, so the stream told nobody; and no schedule shows it."""
-        with office(open_account(10)) as here:
-            account = here.account
-            account.ledger().grant(account.a_grant("short", 5, GrantKind.PROMOTIONAL, lasts=timedelta(hours=1)))
-            account.clock.advance(hours=2)
-            assert isinstance(account.ledger().commit(account.plan("all that is left", 10)), Committed)
-            run = here.paused_run()
-            assert account.balance().available == 5
-            assert self.calls(here) == [Call(here.workspace_id)]
-            attend(here.room(), here.workspace_id)
-            assert here.told.kinds == ["Automation Paused"]
-            assert here.run_state(run.run_id) is RunState.PAUSED
-            assert account.balance().available == 0
-            assert self.calls(here) == []
-
-    def test_finds_a_schedule_that_was_never_carried_over(self, here: Office) -> None:
-        """EventBridge Scheduler was away for longer than the queue tries."""
-        schedules = here.room().schedules.schedules
-        daily, now = replace(EVERY_HOUR, expression="rate(1 day)"), here.account.clock()
-        schedules.put(here.workspace_id, "lost", EVERY_HOUR, now, seen=None)
-        schedules.put(here.workspace_id, "hourly", daily, now, seen=schedules.get(here.workspace_id, "hourly"))
-        assert sorted(self.calls(here), key=str) == [
-            Call(here.workspace_id, "hourly"),
-            Call(here.workspace_id, "lost"),
-        ]
-        for call in self.calls(here):
-            attend_schedule(here.room(), call.workspace_id, str(call.schedule_id))
-        assert here.states()["lost"] == "ENABLED"
-        assert here.copies()["hourly"]["ScheduleExpression"] == "rate(1 day)"
-        assert self.calls(here) == []
-
-    def test_finds_a_run_that_waits_in_vain(self, here: Office) -> None:
-        run = here.paused_run()
-        assert self.calls(here) == [Call(here.workspace_id)]
-        attend(here.room(), here.workspace_id)
-        assert here.run_state(run.run_id) is RunState.RUNNING
-        assert self.calls(here) == []
-
-    def test_finds_a_copy_that_belongs_to_nothing(self, here: Office) -> None:
-        schedule = here.put("stray")
-        here.room().schedules.schedules.delete(here.workspace_id, "stray")
-        assert self.calls(here) == [Call(here.workspace_id, "stray")]
-        assert schedule.schedule_id in here.states()
-
-    def test_finds_an_end_of_a_pause_that_nobody_was_told_of(self, here: Office) -> None:
-        here.spend_all()
-        attend(here.room(), here.workspace_id)
-        here.top_up()
-        with pytest.raises(Killed):
-            attend(replace(here.room(), announcer=Deaf()), here.workspace_id)
-        assert self.calls(here) == [Call(here.workspace_id)]
-        attend(here.room(), here.workspace_id)
-        assert here.told.kinds == ["Automation Paused", "Automation Resumed"]
-        assert self.calls(here) == []
