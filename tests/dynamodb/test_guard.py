@@ -141,7 +141,8 @@ def test_a_schedule_whose_time_has_passed_is_left_alone(here: Office) -> None:
     attend(room, here.workspace_id)
     assert Counter(line.requests)["UpdateSchedule"] == 2
     assert here.states() == {"hourly": "DISABLED", "nightly": "DISABLED", "off": "DISABLED", "once": "ENABLED"}
-    assert list(sweep(here.room())) == []
+    # Other stories leave things in the index, too.
+    assert [call for call in sweep(here.room()) if call.workspace_id == here.workspace_id] == []
     # Put anew, it fires again; put to a time that is past, its old copy must not fire any more.
     here.put("once", expression="rate(1 hour)")
     assert here.states()["once"] == "DISABLED"
