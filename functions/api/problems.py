@@ -126,6 +126,11 @@ def precondition_failed(detail: str) -> Problem:
     return Problem(HTTPStatus.PRECONDITION_FAILED, "precondition-failed", detail)
 
 
+def request_repeated(operation_id: str) -> Problem:
+    """The same event, delivered twice: the first delivery was answered, and nobody waits for this answer."""
+    return conflict("request-repeated", f"This request was answered before, as {operation_id}.")
+
+
 def too_large(detail: str) -> Problem:
     """More bytes than are accepted."""
     return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "content-too-large", detail)

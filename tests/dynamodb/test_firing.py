@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -40,20 +40,11 @@ from tests.support.faults import (
     killed_before_sending,
 )
 from tests.support.firing import UPLOADED, Syncs
+from tests.support.functions import Context
 from tests.support.imports import a_feed
 from tests.support.money import MORNING, Account, HandClock
 
 OpenAccount = Callable[[int], Account]
-
-
-@dataclass
-class Context:
-    """What Lambda says of an invocation."""
-
-    function_name: str = "schedule-runner"
-    memory_limit_in_mb: int = 1024
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:schedule-runner"
-    aws_request_id: str = "6f0c4a0e"
 
 
 TODAY = MORNING.date()

@@ -11,7 +11,7 @@ import pytest
 from tests.support.api import OVER, Caller, expect, law_4, top_up, upload
 from tests.support.books import Books
 from tests.support.copies import Copies
-from tests.support.real_feeds import drugs, real_feed
+from tests.support.feeds import drugs, real_feed
 from tests.support.supplier import Supplier, with_etag
 from tests.support.waiting import PATIENCE_SECONDS, until
 

@@ -16,7 +16,7 @@ from productsync.importing import start_import, wait_for
 from productsync.output import Output
 from productsync.settings import Connection, Secret
 from tests.support.books import Books
-from tests.support.real_feeds import drugs, real_feed
+from tests.support.feeds import drugs, real_feed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,11 +18,11 @@ from functions.api.problems import (
     FieldError,
     Problem,
     Refusal,
-    conflict,
     invalid,
     not_found,
     of_outcome,
     precondition_failed,
+    request_repeated,
     too_large,
 )
 from functions.api.requests import path_value, request_id, requested_at
@@ -186,8 +186,7 @@ def _answer(edit: Edit, outcome: EditOutcome, available: int | None) -> Response
             return _as_told(_told(decision), _headers(paid, available))
         case Replayed(operation_id, told):
             if told is None:
-                # The same event, delivered twice: the first delivery was answered, and nobody waits for this answer.
-                raise Refusal(conflict("request-repeated", f"This request was answered before, as {operation_id}."))
+                raise Refusal(request_repeated(operation_id))
             return _as_told(told, _headers(outcome, available))
         case NoSuchRecord():
             raise Refusal(_no_such_record(edit.entity, edit.key))

@@ -7,7 +7,8 @@ from typing import Annotated, assert_never
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
 
-from functions.api.answers import REPLAYED, answer, as_json, credit_headers
+from functions.api.answers import answer, as_json
+from functions.api.charging import price_headers, spendable
 from functions.api.models.common import IdempotencyKey, Identifier, Page, documented, page
 from functions.api.models.runs import RejectionView, RunRequest, RunView
 from functions.api.paging import DEFAULT_LIMIT, Cursor, Limit, store_cursor
@@ -18,6 +19,7 @@ from functions.api.problems import (
     not_found,
     of_outcome,
     out_of_credits,
+    request_repeated,
     too_large,
 )
 from functions.api.requests import request_id, requested_at
@@ -65,12 +67,9 @@ def start(
         request_id=request_id(event),
         idempotency_key=idempotency_key,
     )
-    # Read first: workers spend at the same time, and the caller is told what is there now.
-    balance = room.ledger.balance(workspace_id)
-    if balance is None:
-        raise Refusal(of_outcome(UnknownWorkspace(workspace_id)))
+    available = spendable(room, workspace_id)
     outcome = replayed_start(wish, room.ledger) or _start(room, wish, requested_at(event))
-    return _answer(outcome, balance.spendable(room.clock()))
+    return _answer(outcome, available)
 
 
 def _start(room: Services, wish: StartRun, now: datetime) -> StartOutcome:
@@ -93,16 +92,11 @@ def _answer(outcome: StartOutcome, available: int) -> Response[str]:
     """`available` is what was there to spend when the request came."""
     match outcome:
         case Started(run, paid):
-            left = available if paid.available is None else paid.available
-            operation = paid.operation
-            headers = credit_headers(charged=operation.credits, available=left, operation_id=operation.operation_id)
-            return answer(RunView.of(run), HTTPStatus.ACCEPTED, headers)
+            return answer(RunView.of(run), HTTPStatus.ACCEPTED, price_headers(paid, available))
         case Replayed(operation_id, told):
             if told is None:
-                # The same event, delivered twice: the first delivery was answered, and nobody waits for this answer.
-                raise Refusal(conflict("request-repeated", f"This request was answered before, as {operation_id}."))
-            headers = credit_headers(charged=0, available=available, operation_id=operation_id)
-            return answer(told, HTTPStatus.ACCEPTED, REPLAYED | headers)
+                raise Refusal(request_repeated(operation_id))
+            return answer(told, HTTPStatus.ACCEPTED, price_headers(outcome, available))
         case OutOfCredits() | OperationIdReused() | UnknownWorkspace():
             raise Refusal(of_outcome(outcome))
         case _:

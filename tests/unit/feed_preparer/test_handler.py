@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
@@ -15,6 +14,7 @@ from functions.feed_preparer import handler as preparer
 from functions.import_worker import handler as worker
 from shared.credits import Channel
 from shared.runs.model import Failure, Run, RunState, failed, finished
+from tests.support.functions import Context
 
 NOW = datetime(2026, 11, 22, 8, tzinfo=UTC)
 RUN = Run(
@@ -35,16 +35,6 @@ EVENT = {
         {"messageId": "1", "receiptHandle": "r", "body": BODY, "attributes": {"ApproximateReceiveCount": "1"}},
     ]
 }
-
-
-@dataclass
-class Context:
-    """What Lambda says of an invocation."""
-
-    function_name: str = "function"
-    memory_limit_in_mb: int = 256
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:function"
-    aws_request_id: str = "6f0c4a0e"
 
 
 class FewSettings:

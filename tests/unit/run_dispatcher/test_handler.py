@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingErro
 from botocore.stub import Stubber
 
 from functions.run_dispatcher import handler as dispatcher
+from tests.support.functions import Context
 
 PREPARE = "https://sqs.eu-central-1.amazonaws.com/123456789012/prepare"
 IMPORT = "https://sqs.eu-central-1.amazonaws.com/123456789012/import"
@@ -21,16 +21,6 @@ GUARD = "https://sqs.eu-central-1.amazonaws.com/123456789012/guard"
 WORKSPACE = "ws_01KAMZ5Q000000000000000001"
 FIRST_RUN = "run_01KAMZ8E000000000000000001"
 SECOND_RUN = "run_01KAMZ8E000000000000000002"
-
-
-@dataclass
-class Context:
-    """What Lambda says of an invocation."""
-
-    function_name: str = "run-dispatcher"
-    memory_limit_in_mb: int = 256
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:run-dispatcher"
-    aws_request_id: str = "6f0c4a0e"
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,20 +25,11 @@ from shared.runs.store import RunStore
 from shared.schedules.firing import Firing, FiringRoom
 from shared.schedules.store import ScheduleStore
 from shared.schedules.syncs import LatestSyncs
+from tests.support.functions import Context
 
 WORKSPACE = "ws_01KAMZ5Q000000000000000001"
 NOW = datetime(2026, 11, 22, 8, 0, 41, 123_000, tzinfo=UTC)
 DUE = Firing(WORKSPACE, "hourly", datetime(2026, 11, 22, 8, tzinfo=UTC), version=1)
-
-
-@dataclass
-class Context:
-    """What Lambda says of an invocation."""
-
-    function_name: str = "schedule-runner"
-    memory_limit_in_mb: int = 1024
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:schedule-runner"
-    aws_request_id: str = "6f0c4a0e"
 
 
 @pytest.fixture
