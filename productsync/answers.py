@@ -88,6 +88,8 @@ class Waiting(TypedDict):
 
     schedules: int
     runs: int
+    passes: int
+    changes: bool
 
 
 class AutomationPaused(TypedDict):
@@ -143,7 +145,8 @@ class ScheduleSummary(TypedDict):
     """A schedule in a listing: what its owner wants (`enabled`) and what comes of it (`state`)."""
 
     schedule_id: str
-    feed_id: str
+    feed_id: str | None
+    rule_id: str | None
     expression: str
     time_zone: str
     enabled: bool
@@ -202,6 +205,76 @@ class Schedule(ScheduleSummary):
     cost: ScheduleCost
     expected: ExpectedCost
     frequencies: list[FrequencyCost]
+
+
+class RuleFired(TypedDict):
+    """What a rule has done since it was made. `failures` are records that it failed on; those cost nothing."""
+
+    firings: int
+    credits: int
+    failures: int
+    last_fired_at: str | None
+    last_failure_at: str | None
+    last_failure: str | None
+    fired_this_hour: int
+
+
+class Rule(TypedDict):
+    """A rule: what its owner wants, what comes of it (`state`), and what it has done. One that was just put has
+    `warnings`: what looks odd about it.
+    """
+
+    rule_id: str
+    entity: str
+    trigger: dict[str, Any]
+    condition: str
+    actions: list[dict[str, Any]]
+    enabled: bool
+    description: str
+    max_firings_per_hour: int | None
+    version: int
+    state: str
+    suspended_at: str | None
+    fired: RuleFired
+    created_at: str
+    updated_at: str
+    warnings: NotRequired[list[str]]
+
+
+class RuleExample(TypedDict):
+    """A record before and after a rule: the attributes that change, and what it creates beside it. What is too long is
+    `shortened`.
+    """
+
+    key: str
+    before: dict[str, Any]
+    after: dict[str, Any]
+    creates: list[dict[str, Any]]
+    shortened: bool
+
+
+class RuleFailure(TypedDict):
+    """A record that a rule would fail on."""
+
+    key: str
+    reason: str
+
+
+class RulePreview(TypedDict):
+    """What a rule would do with some of today's records; with a `cursor` there are more."""
+
+    examined: int
+    matched: int
+    would_fire: int
+    would_update: int
+    would_create: int
+    unchanged: int
+    failed: int
+    credits: int
+    examples: list[RuleExample]
+    failures: list[RuleFailure]
+    warnings: list[str]
+    next_cursor: str | None
 
 
 class SourceCredentials(TypedDict):
@@ -314,6 +387,7 @@ class Operation(TypedDict):
     kind: str
     channel: str
     job_id: str | None
+    job_version: NotRequired[int | None]
     run_id: str | None
     credits: int
     owed: int
@@ -322,6 +396,13 @@ class Operation(TypedDict):
     cost: list[Money]
     description: str | None
     refused: str | None
+
+
+class RecordRule(TypedDict):
+    """A rule's last write of a record: the version that it made, and the operation that paid for it."""
+
+    version: int
+    operation_id: str
 
 
 class Record(TypedDict):
@@ -334,3 +415,4 @@ class Record(TypedDict):
     created_at: str
     updated_at: str
     operation_id: str | None
+    rules: NotRequired[dict[str, RecordRule]]

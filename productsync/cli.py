@@ -15,6 +15,7 @@ from productsync.commands import (
     operations,
     people,
     records,
+    rules,
     runs,
     schedules,
     stack,
@@ -70,6 +71,7 @@ app.add_typer(operations.app, name="operations")
 app.add_typer(records.app, name="records")
 app.add_typer(feeds.app, name="feeds")
 app.add_typer(schedules.app, name="schedules")
+app.add_typer(rules.app, name="rules")
 app.add_typer(workspaces.app, name="workspaces")
 app.add_typer(people.app, name="people")
 app.add_typer(people.own)

@@ -27,6 +27,8 @@ from productsync.answers import (
     PresetInFull,
     Record,
     Rejection,
+    Rule,
+    RulePreview,
     Run,
     Schedule,
     ScheduleSummary,
@@ -172,6 +174,38 @@ class Client:
     def delete_schedule(self, schedule_id: str) -> Answer[dict[str, Any]]:
         """Deletes a schedule; what it did stays in the log. Free."""
         return self._call("DELETE", f"schedules/{_segment(schedule_id)}", repeat=Repeat.ALWAYS)
+
+    def rules(self, *, limit: int, cursor: str | None = None) -> Page[Rule]:
+        """The rules. Free."""
+        return self._listing("rules", {}, limit, cursor)
+
+    def rule(self, rule_id: str) -> Answer[Rule]:
+        """One rule, and what it has done. Free."""
+        return cast("Answer[Rule]", self._get(f"rules/{_segment(rule_id)}"))
+
+    def put_rule(self, rule_id: str, definition: Mapping[str, Any]) -> Answer[Rule]:
+        """Saves a rule in place of the one there is, if any. Free; what it does is charged."""
+        path = f"rules/{_segment(rule_id)}"
+        return cast("Answer[Rule]", self._call("PUT", path, body=definition, repeat=Repeat.ALWAYS))
+
+    def delete_rule(self, rule_id: str) -> Answer[dict[str, Any]]:
+        """Deletes a rule; what it did stays. Free."""
+        return self._call("DELETE", f"rules/{_segment(rule_id)}", repeat=Repeat.ALWAYS)
+
+    def preview_rule(self, rule_id: str, definition: Mapping[str, Any] | None = None) -> Iterator[RulePreview]:
+        """What a rule would do with today's records, a part of them at a time; `definition` is one that is not saved.
+        Free.
+        """
+        given: dict[str, Any] = {} if definition is None else {"definition": definition}
+        path = f"rules/{_segment(rule_id)}/preview"
+        cursor = None
+        while True:
+            body = given | ({} if cursor is None else {"cursor": cursor})
+            part = cast("Answer[RulePreview]", self._call("POST", path, body=body, repeat=Repeat.ALWAYS)).body
+            yield part
+            cursor = part["next_cursor"]
+            if cursor is None:
+                return
 
     def put_credentials(self, feed_id: str, credentials: Mapping[str, Any]) -> Answer[SourceCredentials]:
         """Gives a feed the credentials for its source. Free."""

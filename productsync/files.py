@@ -5,6 +5,7 @@ import os
 import re
 import tempfile
 from contextlib import suppress
+from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -49,18 +50,20 @@ def read_state(path: Path) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def read_definition(path: Path) -> dict[str, Any]:
-    """A feed definition from a JSON file. Raises UnusableFile, saying where, when it is none."""
+def read_definition(path: Path, *, of: str = "a feed") -> dict[str, Any]:
+    """A definition from a JSON file, its numbers exact. Raises UnusableFile, saying where, when it is none."""
     try:
-        definition = json.loads(path.read_text(encoding="utf-8-sig"))
+        definition = json.loads(path.read_text(encoding="utf-8-sig"), parse_float=Decimal)
     except OSError as error:
         raise UnusableFile(f"Cannot read {path}", error.strerror) from error
     except UnicodeDecodeError as error:
         raise UnusableFile(f"{path} is not UTF-8 text", f"byte {error.start + 1}") from error
     except json.JSONDecodeError as error:
         raise UnusableFile(f"{path} is not JSON", f"line {error.lineno}, column {error.colno}: {error.msg}") from error
+    except (RecursionError, ValueError, ArithmeticError) as error:
+        raise UnusableFile(f"{path} cannot be read", "it is nested too deeply, or holds too large a number") from error
     if not isinstance(definition, dict):
-        raise UnusableFile(f"{path} is not a feed definition", "it has to be a JSON object")
+        raise UnusableFile(f"{path} is not {of} definition", "it has to be a JSON object")
     return definition
 
 

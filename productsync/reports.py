@@ -169,6 +169,7 @@ def show_operation(output: Output, operation: Operation) -> None:
             ("Kind", operation["kind"]),
             ("Channel", operation["channel"]),
             ("Job", operation["job_id"]),
+            ("Rule version", _text(operation.get("job_version"))),
             ("Run", operation["run_id"]),
             ("What", operation["description"]),
             ("Refused", _refusal_text(operation)),
@@ -265,7 +266,8 @@ def _waiting_text(balance: Credits) -> str | None:
     if balance["paused"] is None:
         return None
     waiting = balance["paused"]["waiting"]
-    return f"schedules: {number(waiting['schedules'])}, runs: {number(waiting['runs'])}"
+    told = [f"{name}: {number(waiting[name])}" for name in ("schedules", "runs", "passes") if waiting[name]]
+    return ", ".join([*told, *(["changes for rules"] if waiting["changes"] else [])]) or "nothing"
 
 
 def _pause_text(run: Run) -> str | None:

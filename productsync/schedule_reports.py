@@ -13,7 +13,7 @@ def show_schedules(output: Output, schedules: Iterable[ScheduleSummary]) -> None
     """A list of schedules."""
     columns = [
         Column("Schedule"),
-        Column("Feed", wraps=True, rank=2),
+        Column("Feed or rule", wraps=True, rank=2),
         Column("Fires", wraps=True),
         Column("Zone", rank=3),
         Column("State"),
@@ -23,7 +23,7 @@ def show_schedules(output: Output, schedules: Iterable[ScheduleSummary]) -> None
     rows: list[list[Cell]] = [
         [
             one["schedule_id"],
-            one["feed_id"],
+            _job(one),
             one["expression"],
             one["time_zone"],
             one["state"],
@@ -41,6 +41,7 @@ def show_schedule(output: Output, schedule: Schedule) -> None:
         [
             ("Schedule", schedule["schedule_id"]),
             ("Feed", schedule["feed_id"]),
+            ("Rule", schedule["rule_id"]),
             ("Fires", f"{schedule['expression']}, {schedule['time_zone']}"),
             ("State", _STATES.get(schedule["state"], schedule["state"])),
             ("About", schedule["description"] or None),
@@ -71,6 +72,10 @@ def show_schedule(output: Output, schedule: Schedule) -> None:
         output.line(
             "The records are the average of what this schedule did; the triggers follow from how often it fires."
         )
+
+
+def _job(schedule: ScheduleSummary) -> str | None:
+    return schedule["feed_id"] if schedule["rule_id"] is None else f"rule {schedule['rule_id']}"
 
 
 def _past(cost: ScheduleCost) -> list[tuple[str, Cell]]:

@@ -31,6 +31,10 @@ def new_key_id(at: datetime) -> str:
     return _identifier("key", at, secrets.token_bytes(10))
 
 
+def new_pass_id(at: datetime) -> str:
+    return _identifier("pass", at, secrets.token_bytes(10))
+
+
 def grant_id(at: datetime, *origin: str) -> str:
     """The identifier of a grant: the same origin (a workspace and its reference) at the same time is the same grant."""
     return _identifier("gr", at, _digest(origin))

@@ -140,6 +140,47 @@ def day_of_schedule(workspace_id: str, schedule_id: str, day: datetime) -> Key:
     return Key(days_of_schedule(workspace_id, schedule_id), f"DAY#{day.astimezone(UTC):%Y-%m-%d}")
 
 
+def rules(workspace_id: str) -> str:
+    """The partition of a workspace's rules; people write them, firings do not."""
+    return f"W#{workspace_id}#RULES"
+
+
+def rule(workspace_id: str, rule_id: str) -> Key:
+    return Key(rules(workspace_id), rule_id)
+
+
+def rule_meter(workspace_id: str, rule_id: str) -> Key:
+    """What a rule has done: every transaction in which it fires moves it."""
+    return Key(f"W#{workspace_id}#RULE#{rule_id}", "METER")
+
+
+def latest_rule_pass(workspace_id: str, rule_id: str) -> Key:
+    """What points to the last pass of a rule that a schedule started."""
+    return Key(f"W#{workspace_id}#RULE#{rule_id}", "LATEST_PASS")
+
+
+def rule_pass(workspace_id: str, pass_id: str) -> Key:
+    return Key(f"W#{workspace_id}#PASS#{pass_id}", "PASS")
+
+
+def backlog(workspace_id: str) -> Key:
+    """What says that changes wait for the rules of a workspace."""
+    return Key(f"W#{workspace_id}", "BACKLOG")
+
+
+def backlog_of_shard(workspace_id: str, shard: int) -> str:
+    """A partition of the changes that wait for a workspace's rules: they spread as records do."""
+    return f"W#{workspace_id}#BACKLOG#{shard:02d}"
+
+
+def waiting_change(workspace_id: str, entity: str, record_key: str) -> Key:
+    """A change of one record that waits for the rules. Hashed: with the entity before it a key may be longer than
+    DynamoDB's sort keys.
+    """
+    digest = hashlib.sha256(f"{entity}\n{record_key}".encode()).hexdigest()
+    return Key(backlog_of_shard(workspace_id, record_shard(record_key)), digest)
+
+
 def automation(workspace_id: str) -> Key:
     """Whether the automation of a workspace goes on or waits, and since when."""
     return Key(f"W#{workspace_id}", "AUTOMATION")

@@ -62,6 +62,26 @@ class GuardSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSettings:
+    """The queue of what rules have to do, and what keeps them from running away: at most `max_depth` of them set each
+    other off in a row, and each fires `firings_per_hour` times within an hour (UTC).
+    """
+
+    queue_url: str
+    max_depth: int
+    firings_per_hour: int
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> RuleSettings:
+        """Raises KeyError for what is missing, ValueError for what does not parse: such a function must not start."""
+        return cls(
+            queue_url=environment["RULE_QUEUE_URL"],
+            max_depth=int(environment["MAX_CHAIN_DEPTH"]),
+            firings_per_hour=int(environment["RULE_FIRINGS_PER_HOUR"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnnouncementSettings:
     """The topic on which is announced what happens to a workspace's credits."""
 

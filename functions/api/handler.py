@@ -20,11 +20,13 @@ from functions.api.routes import (
     people,
     presets,
     records,
+    rules,
     runs,
     schedules,
     workspaces,
 )
 from shared.dynamo.transactions import StoreUnavailable
+from shared.rules.commands import StillMoving as RuleStillMoving
 from shared.schedules.commands import StillMoving
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 logger = Logger()
 app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=requests.parse_body)
-for room in (workspaces, people, credits, presets, feeds, credentials, runs, schedules, operations, records):
+for room in (workspaces, people, credits, presets, feeds, credentials, runs, schedules, rules, operations, records):
     app.include_router(room.router)
 
 
@@ -81,5 +83,5 @@ def _tell(problem: problems.Problem) -> Response[str]:
 app.exception_handler(problems.Refusal)(refused)
 app.exception_handler(RequestValidationError)(not_valid)
 app.exception_handler(NotFoundError)(no_route)
-app.exception_handler([StoreUnavailable, StillMoving, ClientError, BotoCoreError])(unavailable)
+app.exception_handler([StoreUnavailable, StillMoving, RuleStillMoving, ClientError, BotoCoreError])(unavailable)
 app.exception_handler(Exception)(failed)

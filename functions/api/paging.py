@@ -11,12 +11,12 @@ from functions.api.problems import FieldError, Refusal, invalid
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 100
-_MAX_CURSOR = 1370
+MAX_CURSOR = 1370
 """Characters; the longest key and its shard fit."""
 
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Items on one page.")]
 Cursor = Annotated[
-    str | None, Query(min_length=1, max_length=_MAX_CURSOR, description="`next_cursor` of the page before.")
+    str | None, Query(min_length=1, max_length=MAX_CURSOR, description="`next_cursor` of the page before.")
 ]
 
 

@@ -27,6 +27,9 @@ TITLES = {
     "nothing-to-pull": "Nothing to pull",
     "source-not-encrypted": "Source not encrypted",
     "feed-in-use": "Feed in use",
+    "rule-in-use": "Rule in use",
+    "rule-feeds-itself": "Rule feeds itself",
+    "too-many-rules": "Too many rules",
     "run-is-over": "Run is over",
     "run-is-not-paused": "Run is not paused",
     "request-repeated": "Request repeated",
@@ -59,7 +62,7 @@ class Problem:
     slug: str
     detail: str
     errors: tuple[FieldError, ...] = ()
-    extra: Mapping[str, int] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -116,9 +119,9 @@ def not_found(detail: str) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "not-found", detail)
 
 
-def conflict(slug: str, detail: str) -> Problem:
-    """It cannot be done as things stand."""
-    return Problem(HTTPStatus.CONFLICT, slug, detail)
+def conflict(slug: str, detail: str, extra: Mapping[str, Any] | None = None) -> Problem:
+    """It cannot be done as things stand. `extra` is for programs."""
+    return Problem(HTTPStatus.CONFLICT, slug, detail, extra=extra or {})
 
 
 def precondition_failed(detail: str) -> Problem:
@@ -185,11 +188,16 @@ def of_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
 
 def _field_error(error: Mapping[str, Any]) -> FieldError:
     context = error.get("ctx") or {}
-    if error["type"] == "definition":
-        # A definition that is only wrong as a whole names the field itself (shared.feeds.definition).
-        return FieldError(str(context["field"]), str(context["message"]))
     source, *place = error["loc"]
+    if error["type"] == "definition":
+        # A part of a definition that is only wrong as a whole names the field itself (shared.feeds.definition).
+        return FieldError(".".join([*_named(place), str(context["field"])]), str(context["message"]))
     # An error deep in a record's attributes brings the rest of the way along (functions.api.models.records).
-    parts = [str(part) for part in (*place, *context.get("place", ())) if not str(part).startswith("<")]
+    parts = _named([*place, *context.get("place", ())])
     message = str(error["msg"]).removeprefix("Value error, ")
     return FieldError(".".join(parts) or str(source), message)
+
+
+def _named(place: Sequence[Any]) -> list[str]:
+    """A place in a request, without the tags of unions."""
+    return [str(part) for part in place if not str(part).startswith("<")]

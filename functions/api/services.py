@@ -9,17 +9,23 @@ import boto3
 
 from functions.api.uploads import Uploads
 from shared.automation.store import AutomationStore
+from shared.automation.waiting import WaitingStore
 from shared.catalog import CatalogStore
 from shared.credits import Ledger, OperationLog
 from shared.dynamo.client import dynamodb_client
 from shared.feeds.store import FeedStore
+from shared.rules.attributes import AttributeSource
+from shared.rules.commands import RuleRoom
+from shared.rules.firing import RuleLimits
+from shared.rules.meters import MeterStore
+from shared.rules.store import RuleStore
 from shared.runs.artifacts import RunArtifacts
 from shared.runs.store import RunStore
 from shared.schedules.commands import ScheduleRoom
 from shared.schedules.history import ScheduleHistory
 from shared.schedules.scheduler import Scheduler, Target, scheduler_client
 from shared.schedules.store import ScheduleStore
-from shared.settings import Settings, SourceSettings
+from shared.settings import RuleSettings, Settings, SourceSettings
 from shared.sources.credentials import CredentialStore
 from shared.times import Clock, utc_now
 from shared.workspaces import WorkspaceStore
@@ -37,6 +43,9 @@ class Services:
     feeds: FeedStore
     runs: RunStore
     schedules: ScheduleStore
+    rules: RuleStore
+    meters: MeterStore
+    waiting: WaitingStore
     automation: AutomationStore
     history: ScheduleHistory
     artifacts: RunArtifacts
@@ -59,6 +68,9 @@ def services() -> Services:
         feeds=FeedStore(client, settings.work_table),
         runs=RunStore(client, settings.work_table),
         schedules=ScheduleStore(client, settings.work_table),
+        rules=RuleStore(client, settings.work_table),
+        meters=MeterStore(client, settings.work_table),
+        waiting=WaitingStore(client, settings.work_table),
         automation=AutomationStore(client, settings.work_table),
         history=ScheduleHistory(client, settings.work_table),
         artifacts=RunArtifacts(uploads.s3, settings.data_bucket),
@@ -72,7 +84,16 @@ def schedule_room() -> ScheduleRoom:
     """What it takes to put schedules; made at the first request for one, since no other needs EventBridge Scheduler."""
     room = services()
     scheduler = Scheduler(scheduler_client(), Target.from_environment())
-    return ScheduleRoom(room.schedules, room.feeds, room.ledger, scheduler, room.clock)
+    return ScheduleRoom(room.schedules, room.feeds, room.rules, room.ledger, scheduler, room.clock)
+
+
+@cache
+def rule_room() -> RuleRoom:
+    """What it takes to put rules."""
+    room, settings = services(), RuleSettings.from_environment()
+    limits = RuleLimits(max_depth=settings.max_depth, firings_per_hour=settings.firings_per_hour)
+    attributes = AttributeSource(room.feeds, room.rules, room.catalog)
+    return RuleRoom(rules=room.rules, attributes=attributes, limits=limits)
 
 
 @cache

@@ -1,4 +1,5 @@
-"""Calls the credit guard: for balances that reached zero or left it, and for what its queue names (design section 7).
+"""Calls the credit guard: for balances that reached zero or were topped up, and for what its queue names (design
+section 7).
 
 A record of the credit table's stream says only which workspace to look at. What cannot be done for it now goes to the
 queue: a stream waits for the record that fails, and other workspaces must not wait for this one.
@@ -18,10 +19,14 @@ from shared.automation.announcing import AnnouncementRefused, Announcer
 from shared.automation.guard import GuardRoom, NotSettled, Unfinished, attend, attend_schedule
 from shared.automation.messages import GuardMessage
 from shared.automation.store import AutomationState, AutomationStore
+from shared.automation.waiting import WaitingStore
 from shared.credits import Ledger
 from shared.dynamo.client import dynamodb_client
 from shared.dynamo.transactions import StoreUnavailable
 from shared.feeds.store import FeedStore
+from shared.rules.backlog import BacklogStore
+from shared.rules.passes.store import PassStore
+from shared.rules.store import RuleStore
 from shared.runs.store import RunStore
 from shared.schedules.commands import ScheduleRoom, StillMoving
 from shared.schedules.scheduler import Scheduler, Target, scheduler_client
@@ -58,12 +63,17 @@ def room() -> GuardRoom:
         schedules=ScheduleRoom(
             schedules=ScheduleStore(dynamodb, settings.work_table),
             feeds=FeedStore(dynamodb, settings.work_table),
+            rules=RuleStore(dynamodb, settings.work_table),
             ledger=Ledger(dynamodb, settings.credit_table),
             scheduler=Scheduler(scheduler_client(), Target.from_environment()),
         ),
+        waiting=WaitingStore(dynamodb, settings.work_table),
         runs=RunStore(dynamodb, settings.work_table),
+        passes=PassStore(dynamodb, settings.work_table),
+        backlog=BacklogStore(dynamodb, settings.work_table),
         automation=AutomationStore(dynamodb, settings.work_table),
         announcer=Announcer(boto3.client("events"), boto3.client("sns"), announcements.topic_arn),
+        prices=settings.prices,
     )
 
 

@@ -12,10 +12,11 @@ from aws_lambda_powertools import Logger
 from shared.automation.messages import GuardMessage
 from shared.automation.store import AutomationStore
 from shared.automation.sweep import sweep
-from shared.credits import Ledger
+from shared.automation.waiting import WaitingStore
+from shared.credits import Ledger, PriceList
 from shared.dynamo.client import dynamodb_client
 from shared.feeds.store import FeedStore
-from shared.runs.store import RunStore
+from shared.rules.store import RuleStore
 from shared.schedules.commands import ScheduleRoom
 from shared.schedules.scheduler import Scheduler, Target, scheduler_client
 from shared.schedules.store import ScheduleStore
@@ -33,8 +34,9 @@ class Room:
     """What sweeping takes."""
 
     schedules: ScheduleRoom
-    runs: RunStore
+    waiting: WaitingStore
     automation: AutomationStore
+    prices: PriceList
 
 
 @cache
@@ -45,11 +47,13 @@ def room() -> Room:
         ScheduleRoom(
             schedules=ScheduleStore(dynamodb, settings.work_table),
             feeds=FeedStore(dynamodb, settings.work_table),
+            rules=RuleStore(dynamodb, settings.work_table),
             ledger=Ledger(dynamodb, settings.credit_table),
             scheduler=Scheduler(scheduler_client(), Target.from_environment()),
         ),
-        RunStore(dynamodb, settings.work_table),
+        WaitingStore(dynamodb, settings.work_table),
         AutomationStore(dynamodb, settings.work_table),
+        settings.prices,
     )
 
 

@@ -1,4 +1,4 @@
-"""Sends a run or a schedule whose doorbell rings to the queue that answers it (design sections 5 and 7).
+"""Sends whatever rings its doorbell to the queue that answers it: runs, schedules, rules (design sections 5, 7 and 8).
 
 The table's stream calls this for items that carry a doorbell only (template.yaml). The record's image says who must
 act, and nothing more: whoever takes the message reads the item as it is then. So a record that comes twice does no
@@ -17,9 +17,10 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
 from shared.automation.messages import GuardMessage
+from shared.rules.doorbells import RuleDoorbell
 from shared.runs.store import Doorbell
-from shared.schedules.store import DOORBELL as SCHEDULE_DOORBELL
-from shared.settings import GuardSettings, Settings
+from shared.schedules import store as schedules
+from shared.settings import GuardSettings, RuleSettings, Settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -42,6 +43,11 @@ def guard_settings() -> GuardSettings:
 
 
 @cache
+def rule_settings() -> RuleSettings:
+    return RuleSettings.from_environment()
+
+
+@cache
 def sqs() -> SQSClient:
     return boto3.client("sqs")
 
@@ -49,16 +55,29 @@ def sqs() -> SQSClient:
 def call_of(image: Mapping[str, Any]) -> tuple[str, str]:
     """The URL of the queue that answers the image's doorbell, and the message for it.
 
-    Raises KeyError or ValueError when the image is neither a run nor a schedule of ours.
+    Raises KeyError or ValueError when the image is none of what has doorbells here.
     """
-    if image["doorbell"] == SCHEDULE_DOORBELL:
-        return guard_settings().queue_url, GuardMessage(image["workspace_id"], image["schedule_id"]).to_json()
-    run = {"workspace_id": image["workspace_id"], "run_id": image["run_id"], "leg": int(image["leg"])}
-    match Doorbell(image["doorbell"]):
+    workspace_id = image["workspace_id"]
+    match image["doorbell"]:
         case Doorbell.PREPARE:
-            return settings().prepare_queue_url, json.dumps(run)
+            return settings().prepare_queue_url, json.dumps(_run(image))
         case Doorbell.IMPORT:
-            return settings().import_queue_url, json.dumps(run)
+            return settings().import_queue_url, json.dumps(_run(image))
+        case schedules.DOORBELL:
+            return guard_settings().queue_url, GuardMessage(workspace_id, image["schedule_id"]).to_json()
+        case RuleDoorbell.BACKLOG:
+            about = {"backlog": int(image["leg"])}
+        case RuleDoorbell.PASS:
+            about = {"pass_id": image["pass_id"], "leg": int(image["leg"])}
+        case RuleDoorbell.SUSPENDED:
+            about = {"rule_id": image["rule_id"], "suspended": int(image["version"])}
+        case unknown:
+            raise ValueError(f"nobody answers the doorbell {unknown!r}")
+    return rule_settings().queue_url, json.dumps({"workspace_id": workspace_id, **about})
+
+
+def _run(image: Mapping[str, Any]) -> dict[str, Any]:
+    return {"workspace_id": image["workspace_id"], "run_id": image["run_id"], "leg": int(image["leg"])}
 
 
 def dispatch(record: DynamoDBRecord) -> None:

@@ -20,6 +20,8 @@ from shared.credits import Ledger
 from shared.dynamo.client import dynamodb_client
 from shared.dynamo.transactions import Backoff
 from shared.feeds.store import FeedStore
+from shared.rules.passes.store import PassStore
+from shared.rules.store import RuleStore
 from shared.runs.artifacts import RunArtifacts
 from shared.runs.store import RunStore
 from shared.schedules.firing import (
@@ -33,6 +35,7 @@ from shared.schedules.firing import (
     Started,
     fire,
 )
+from shared.schedules.jobs import JobRoom, work_id
 from shared.schedules.scheduler import SCHEDULED_TIME
 from shared.schedules.store import ScheduleStore
 from shared.schedules.syncs import LatestSyncs
@@ -57,10 +60,14 @@ def room() -> FiringRoom:
     dynamodb = dynamodb_client()
     return FiringRoom(
         schedules=ScheduleStore(dynamodb, settings.work_table),
-        feeds=FeedStore(dynamodb, settings.work_table),
-        runs=RunStore(dynamodb, settings.work_table),
+        jobs=JobRoom(
+            feeds=FeedStore(dynamodb, settings.work_table),
+            runs=RunStore(dynamodb, settings.work_table),
+            artifacts=RunArtifacts(boto3.client("s3"), settings.data_bucket),
+            rules=RuleStore(dynamodb, settings.work_table),
+            passes=PassStore(dynamodb, settings.work_table),
+        ),
         syncs=LatestSyncs(dynamodb, settings.work_table),
-        artifacts=RunArtifacts(boto3.client("s3"), settings.data_bucket),
         ledger=Ledger(dynamodb, settings.credit_table, backoff=_PATIENT),
         prices=settings.prices,
     )
@@ -134,9 +141,9 @@ def _scheduled_at(text: Any, now: datetime) -> datetime:
 def _describe(outcome: FiringOutcome) -> dict[str, str]:
     match outcome:
         case Started(operation_id, run):
-            return {"outcome": "started", "operation_id": operation_id, "run_id": run.run_id}
+            return {"outcome": "started", "operation_id": operation_id, "run_id": work_id(run)}
         case Skipped(operation_id, going):
-            return {"outcome": "skipped", "operation_id": operation_id, "run_id": going.run_id}
+            return {"outcome": "skipped", "operation_id": operation_id, "run_id": work_id(going)}
         case Refused(operation_id, reason):
             return {"outcome": "refused", "operation_id": operation_id, "reason": reason.value}
         case Repeated(operation_id):

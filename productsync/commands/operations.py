@@ -16,11 +16,12 @@ app = typer.Typer(invoke_without_command=True)
 def operations(
     session: Session,
     job_id: Annotated[
-        str | None, typer.Option("--feed-id", "--schedule-id", help="Only what this feed, or this schedule, used.")
+        str | None,
+        typer.Option("--feed-id", "--schedule-id", "--rule-id", help="Only what this feed, schedule or rule used."),
     ] = None,
     run_id: Annotated[str | None, typer.Option(help="Only what this run used.")] = None,
     kind: Annotated[
-        str | None, typer.Option(help="Only this kind: import, api_call, scheduled_job, settlement.")
+        str | None, typer.Option(help="Only this kind: import, api_call, scheduled_job, rule, settlement.")
     ] = None,
     since: Annotated[
         str | None, typer.Option("--from", metavar="TIME", callback=rfc3339, help="Not before this time (UTC).")

@@ -140,6 +140,8 @@ def _show(session: Session, answer: Answer[Record]) -> None:
             ("Paid by", record["operation_id"] or "nobody: written by hand"),
         ]
     )
+    for rule_id, wrote in record.get("rules", {}).items():
+        output.line(f"The rule {rule_id} last wrote version {wrote['version']}, paid by {wrote['operation_id']}.")
     output.line()
     attributes = record["attributes"]
     output.table(

@@ -15,14 +15,19 @@ app = typer.Typer(no_args_is_help=True)
 
 ScheduleId = Annotated[str, typer.Argument(metavar="SCHEDULE_ID", help="The schedule.")]
 
-_OWNED = ("feed_id", "expression", "time_zone", "enabled", "description")
+_OWNED = ("feed_id", "rule_id", "expression", "time_zone", "enabled", "description")
 """The fields that an owner sets."""
+
+_JOBS = frozenset({"feed_id", "rule_id"})
+"""Those that say what is done; a schedule has one of them."""
 
 
 @app.callback()
 @in_session
 def schedules(session: Session) -> None:
-    """When feeds are pulled by themselves. All of it is free; each firing costs 1 credit, and its records theirs."""
+    """When feeds are pulled, and rules run, by themselves. All of it is free; each firing costs 1 credit, and what it
+    changes its own.
+    """
 
 
 @app.command("list")
@@ -58,6 +63,7 @@ def set_schedule(
     session: Session,
     schedule_id: ScheduleId,
     feed_id: Annotated[str | None, typer.Option(help="The feed to pull; it has a source of its own.")] = None,
+    rule_id: Annotated[str | None, typer.Option(help="Instead of a feed: the rule to run.")] = None,
     expression: Annotated[
         str | None,
         typer.Option(help='"rate(1 hour)", "cron(0 6 ? * MON-FRI *)" or "at(2027-01-31T08:00:00)".'),
@@ -68,10 +74,13 @@ def set_schedule(
 ) -> None:
     """Make a schedule, or change one: what is left out stays as it is. Free.
 
-    A new one needs --feed-id and --expression. A rate is counted from when the schedule was last set.
+    A new one needs --feed-id or --rule-id, and --expression. A rate is counted from when the schedule was last set.
     """
+    if feed_id is not None and rule_id is not None:
+        raise typer.BadParameter("a schedule pulls a feed or runs a rule: give --feed-id or --rule-id, and not both")
     given = {
         "feed_id": feed_id,
+        "rule_id": rule_id,
         "expression": expression,
         "time_zone": time_zone,
         "enabled": enabled,
@@ -80,11 +89,11 @@ def set_schedule(
     changes = {name: value for name, value in given.items() if value is not None}
     with session.client() as client:
         known = _known(client, schedule_id)
-        if known is None and not {"feed_id", "expression"} <= changes.keys():
+        if known is None and not (changes.keys() & _JOBS and "expression" in changes):
             raise typer.BadParameter(
-                f"there is no schedule {schedule_id} yet; a new one needs --feed-id and --expression"
+                f"there is no schedule {schedule_id} yet; a new one needs --feed-id or --rule-id, and --expression"
             )
-        schedule = client.put_schedule(schedule_id, _owned(known) | changes).body
+        schedule = client.put_schedule(schedule_id, _changed(known, changes)).body
     _print(session, schedule)
 
 
@@ -143,9 +152,17 @@ def _known(client: Client, schedule_id: str) -> Schedule | None:
         raise
 
 
-def _owned(schedule: Schedule | None) -> dict[str, Any]:
-    """What its owner said; nothing of one that is new."""
-    return {name: value for name, value in (schedule or {}).items() if name in _OWNED}
+def _changed(schedule: Schedule | None, changes: dict[str, Any]) -> dict[str, Any]:
+    """What its owner said, and now says; nothing was said of one that is new. A job takes the place of the other."""
+    kept = {} if schedule is None else _owned(schedule)
+    if changes.keys() & _JOBS:
+        kept = {name: value for name, value in kept.items() if name not in _JOBS}
+    return kept | changes
+
+
+def _owned(schedule: Schedule) -> dict[str, Any]:
+    """What its owner said."""
+    return {name: value for name, value in schedule.items() if name in _OWNED and value is not None}
 
 
 def _print(session: Session, schedule: Schedule) -> None:

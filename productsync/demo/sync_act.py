@@ -195,7 +195,7 @@ def _automation_stops(act: SyncAct) -> Credits:
     paused = balance["paused"]
     check("State of the account", balance["state"], "paused")
     check("Why automation is paused", paused and paused["reason"], "out_of_credits")
-    check("What waits", paused and paused["waiting"], {"schedules": 1, "runs": 1})
+    check("What waits", paused and paused["waiting"], {"schedules": 1, "runs": 1, "passes": 0, "changes": False})
     schedule = act.person.schedule(SCHEDULE).body
     check("The schedule, wanted and effective", (schedule["enabled"], schedule["state"]), (True, "paused"))
     show_credits(act.output, balance)

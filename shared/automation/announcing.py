@@ -1,4 +1,4 @@
-"""Announcements: what happens to a workspace's credits, told to whoever listens.
+"""Announcements: what happens to a workspace's credits and automation, told to whoever listens.
 
 Each is one JSON document, sent to EventBridge's default bus and to a topic of SNS. It is made at least once; the
 identifier is the same at every repetition, so that a consumer can drop those that it has seen.
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.automation.store import Automation, AutomationState
 from shared.credits import Balance
@@ -20,6 +20,8 @@ from shared.times import to_rfc3339
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_sns import SNSClient
+
+    from shared.rules.model import Rule
 
 SOURCE = "productsync.credits"
 """The source of the events, by which rules of EventBridge choose them."""
@@ -31,6 +33,7 @@ class AnnouncementKind(StrEnum):
     PAUSED = "Automation Paused"
     RESUMED = "Automation Resumed"
     LOW = "Credits Low"
+    RULE_SUSPENDED = "Rule Suspended"
 
 
 class AnnouncementRefused(Exception):
@@ -56,6 +59,12 @@ class Announcement:
             "at": to_rfc3339(self.at),
             **self.detail,
         }
+
+
+class Announces(Protocol):
+    """Tells customers, as `Announcer` does."""
+
+    def announce(self, announcement: Announcement) -> None: ...
 
 
 def of_automation(automation: Automation, balance: Balance) -> Announcement:
@@ -87,6 +96,29 @@ def running_low(balance: Balance, threshold: int, at: datetime) -> Announcement:
             "base": balance.base,
             "available": balance.available,
             "owed": balance.owed,
+        },
+    )
+
+
+def of_suspension(rule: Rule, limit: int) -> Announcement:
+    """A rule fires no more until its owner puts it anew: it has fired `limit` times within an hour.
+
+    Raises ValueError for a rule that is not suspended.
+    """
+    if rule.suspended_at is None:
+        raise ValueError(f"rule {rule.rule_id} of {rule.workspace_id} is not suspended")
+    return Announcement(
+        announcement_id=f"{rule.workspace_id}.rule.{rule.rule_id}.{rule.version}",
+        workspace_id=rule.workspace_id,
+        kind=AnnouncementKind.RULE_SUSPENDED,
+        at=rule.suspended_at,
+        detail={
+            "since": to_rfc3339(rule.suspended_at),
+            "reason": "fired_too_often",
+            "rule_id": rule.rule_id,
+            "rule_version": rule.version,
+            "entity": rule.definition.entity,
+            "firings_per_hour": limit,
         },
     )
 

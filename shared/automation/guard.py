@@ -1,7 +1,7 @@
 """The credit guard: pauses a workspace's automation when its credits end, and resumes it when they return.
 
 It is level-triggered (design section 7). Whatever it was called for, it reads the balance as it is now, makes every
-schedule's copy and every paused run what that balance says, and then looks again: at the balance, and at what owners
+schedule's copy and whatever waits what that balance says, and then looks again: at the balance, and at what owners
 have changed meanwhile. It ends only when what it acted on is still so. So two guards, or a guard and an owner, may work
 on one workspace at once, in any order and any number of times; whoever ends last has acted on the truth. One that dies
 is called again, by its message or by the sweep.
@@ -15,13 +15,16 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice, takewhile
-from typing import Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared.automation.announcing import Announcement, of_automation
+from shared.automation.announcing import Announces, of_automation
 from shared.automation.store import Automation, AutomationState, AutomationStore
-from shared.credits import Balance
+from shared.automation.waiting import Entry, WaitingStore, Waits, least_credits
+from shared.credits import Balance, PriceList
+from shared.rules.backlog import BacklogStore
+from shared.rules.passes.commands import resume_pass
+from shared.rules.passes.store import PassStore
 from shared.runs.commands import resume_run
 from shared.runs.store import RunStore
 from shared.schedules.commands import MAX_LOOKS, ScheduleRoom, StillMoving, is_paused, settle_schedule
@@ -37,26 +40,26 @@ _CHUNK = 16
 """Schedules between two looks at the clock."""
 
 
-class Announces(Protocol):
-    """Tells customers; see `shared.automation.announcing.Announcer`."""
-
-    def announce(self, announcement: Announcement) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class GuardRoom:
     """What guarding takes."""
 
     schedules: ScheduleRoom
+    waiting: WaitingStore
     runs: RunStore
+    passes: PassStore
+    backlog: BacklogStore
     automation: AutomationStore
     announcer: Announces
+    prices: PriceList
     at_once: int = AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Every schedule and every run of the workspace is what the balance says; None when there is no such account."""
+    """Every schedule of the workspace, and whatever waits for credits, is what the balance says; None when there is no
+    such account.
+    """
 
     state: AutomationState | None
 
@@ -85,15 +88,15 @@ def attend(
     """Makes the workspace's automation what its balance says, and announces the change if there was one.
 
     `going_on` is what the invocation before left. Costs two requests for each schedule that has to change, one for each
-    that does not, three for each paused run that goes on, and at most ten; a few more where credits have lapsed, and
-    for schedules that were not carried over or that others change at the same time. Raises NotSettled, StillMoving,
-    StoreUnavailable and botocore's errors; the guard must then come again.
+    that does not, three for each paused run or pass that goes on, one for a backlog, and at most ten; a few more where
+    credits have lapsed, and for schedules that were not carried over or that others change at the same time. Raises
+    NotSettled, StillMoving, StoreUnavailable and botocore's errors; the guard must then come again.
     """
     for _ in range(MAX_LOOKS):
         now = room.schedules.clock()
         balance = room.schedules.ledger.balance(workspace_id)
         if balance is not None and balance.is_exhausted(now) and balance.available:
-            # Else the stream would not tell of the top-up to come: to its filter this account never was at zero.
+            # What has lapsed counts until it is booked: so the account shows zero, and what it crosses is told.
             balance = room.schedules.ledger.book_lapsed(workspace_id)
         if balance is None:
             return Done(None)
@@ -105,7 +108,7 @@ def attend(
         _settle_changed(room.schedules, workspace_id, after, settled)
         if settled.stopped_behind is not None:
             return Unfinished(state, settled.stopped_behind, tuple(settled.failures))
-        if state is AutomationState.ACTIVE and not _resume_runs(room, workspace_id, out_of_time):
+        if state is AutomationState.ACTIVE and not _resume(room, workspace_id, balance.spendable(now), out_of_time):
             return Unfinished(state, _last(settled, after), tuple(settled.failures))
         if is_paused(room.schedules, workspace_id) is (state is AutomationState.PAUSED):
             _announce(room, automation, balance)
@@ -166,19 +169,37 @@ def _settle_changed(room: ScheduleRoom, workspace_id: str, after: str | None, se
             settle_schedule(room, workspace_id, schedule_id, now.get(schedule_id))
 
 
-def _resume_runs(room: GuardRoom, workspace_id: str, out_of_time: Callable[[], bool]) -> bool:
-    """Lets the paused runs go on from where they stopped; False when time ran out before all did.
+def _resume(room: GuardRoom, workspace_id: str, credits: int, out_of_time: Callable[[], bool]) -> bool:
+    """Lets what waits for credits go on from where it stopped; False when time ran out before all did.
 
-    One that pauses at this moment may be missing here: the worker that pauses it looks at the balance once more itself
-    (see `shared.runs.worker`).
+    What begins to wait at this moment may be missing here: whoever makes it wait looks at the balance once more itself
+    (see `shared.runs.worker` and `shared.rules.backlog`). What needs more than the `credits` that there are is left
+    alone.
     """
-    for number, run_id in enumerate(room.runs.waiting(workspace_id)):
+    entries = room.waiting.for_credits(workspace_id)
+    affordable = [entry for entry in entries if credits >= least_credits(entry.kind, room.prices)]
+    for number, entry in enumerate(affordable):
         if number and out_of_time():
             return False
-        run = room.runs.get(workspace_id, run_id)
-        if run is not None:
-            resume_run(room.runs, room.schedules.ledger, run, room.schedules.clock())
+        _go_on(room, entry)
     return True
+
+
+def _go_on(room: GuardRoom, entry: Entry) -> None:
+    ledger, now = room.schedules.ledger, room.schedules.clock()
+    match entry.kind:
+        case Waits.RUN:
+            run = room.runs.get(entry.workspace_id, entry.name)
+            if run is not None:
+                resume_run(room.runs, ledger, run, now)
+        case Waits.PASS:
+            rule_pass = room.passes.get(entry.workspace_id, entry.name)
+            if rule_pass is not None:
+                resume_pass(room.passes, ledger, rule_pass, now)
+        case Waits.BACKLOG:
+            room.backlog.ring(entry.workspace_id, now)
+        case _:
+            raise AssertionError(f"a {entry.kind} does not wait for credits")
 
 
 def _last(settled: _Settled, after: str | None) -> str:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shared.automation.store import AutomationStore
+from shared.automation.waiting import WaitingStore, Waits, least_credits
+from shared.credits import PriceList
 from shared.dynamo.reads import READ_BATCH
 from shared.keys import WAITING_SHARDS
-from shared.runs.store import RunStore
 from shared.schedules.commands import ScheduleRoom
 
 
@@ -25,10 +26,13 @@ class SweepRoom(Protocol):
     def schedules(self) -> ScheduleRoom: ...
 
     @property
-    def runs(self) -> RunStore: ...
+    def waiting(self) -> WaitingStore: ...
 
     @property
     def automation(self) -> AutomationStore: ...
+
+    @property
+    def prices(self) -> PriceList: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,44 +62,45 @@ def _wrong_copies(room: SweepRoom) -> Iterator[Call]:
     now = room.schedules.clock()
     for page in room.schedules.scheduler.listed():
         wanted = room.schedules.schedules.get_many((each.workspace_id, each.schedule_id) for each in page)
-        exhausted = _exhausted(room, [each.workspace_id for each in page])
+        credits = _spendable(room, [each.workspace_id for each in page])
         for each in page:
             schedule = wanted.get((each.workspace_id, each.schedule_id))
             if schedule is None:
                 yield Call(each.workspace_id, each.schedule_id)
                 continue
-            should_fire = schedule.definition.enabled and not exhausted[each.workspace_id]
+            should_fire = schedule.definition.enabled and credits[each.workspace_id] > 0
             if each.enabled is not should_fire and schedule.definition.fires_again(now):
                 yield Call(each.workspace_id)
 
 
 def _waiting_in_vain(room: SweepRoom) -> Iterator[Call]:
-    """Workspaces in which something waits although there are credits, or whose pause was not noted, or told to nobody;
-    schedules that were not carried over.
+    """Workspaces in which something waits although there are credits for it, or whose pause was not noted, or told to
+    nobody; schedules that were not carried over.
     """
     for shard in range(WAITING_SHARDS):
-        workspaces: set[str] = set()
-        for workspace_id, _, schedule_id in room.runs.waiting_of_shard(shard):
-            if schedule_id is None:
-                workspaces.add(workspace_id)
+        kinds: dict[str, set[Waits]] = {}
+        for entry in room.waiting.of_shard(shard):
+            if entry.kind is Waits.SCHEDULE:
+                yield Call(entry.workspace_id, entry.name)
             else:
-                yield Call(workspace_id, schedule_id)
-        pending = sorted(workspaces)
+                kinds.setdefault(entry.workspace_id, set()).add(entry.kind)
+        pending = sorted(kinds)
         for first in range(0, len(pending), READ_BATCH):
             some = pending[first : first + READ_BATCH]
             noted = room.automation.get_many(some)
-            for workspace_id, is_out in _exhausted(room, some).items():
+            for workspace_id, credits in _spendable(room, some).items():
                 automation = noted.get(workspace_id)
                 pause_is_known = automation is not None and automation.is_settled_pause
-                if not (is_out and pause_is_known):
+                may_go_on = any(credits >= least_credits(kind, room.prices) for kind in kinds[workspace_id])
+                if may_go_on or (credits == 0 and not pause_is_known):
                     yield Call(workspace_id)
 
 
-def _exhausted(room: SweepRoom, workspace_ids: list[str]) -> dict[str, bool]:
-    """Whether each of up to `READ_BATCH` workspaces is out of credits; one without an account is."""
+def _spendable(room: SweepRoom, workspace_ids: list[str]) -> dict[str, int]:
+    """What each of up to `READ_BATCH` workspaces has to spend; one without an account has nothing."""
     now = room.schedules.clock()
     balances = room.schedules.ledger.balances(workspace_ids)
     return {
-        workspace_id: workspace_id not in balances or balances[workspace_id].is_exhausted(now)
+        workspace_id: balances[workspace_id].spendable(now) if workspace_id in balances else 0
         for workspace_id in dict.fromkeys(workspace_ids)
     }

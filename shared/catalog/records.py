@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -13,11 +13,24 @@ from shared.keys import Item, Key
 from shared.times import parse_rfc3339, to_rfc3339
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a rule leaves on a record that it has fired on: the version that the record had afterwards, and the
+    operation that paid for it.
+    """
+
+    version: int
+    operation_id: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One item of the catalogue. `version` starts at 1 and rises with every write, whoever makes it.
 
-    `operation_id` names the operation that paid for its last write; None where a person wrote it.
+    `operation_id` names the operation that paid for its last write; None where a person wrote it. `marks` are those of
+    the rules that have fired on it, by rule: whoever writes the record keeps them, for they are what keeps a rule from
+    firing twice on one version. `depth` says how many rules, each set off by the one before, led to the last write; 0
+    where no rule made it.
     """
 
     workspace_id: str
@@ -28,6 +41,8 @@ class Record:
     created_at: datetime
     updated_at: datetime
     operation_id: str | None
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+    depth: int = 0
 
     @property
     def primary_key(self) -> Key:
@@ -47,6 +62,10 @@ def record_values(record: Record) -> dict[str, Any]:
     }
     if record.operation_id is not None:
         values["operation_id"] = record.operation_id
+    if record.marks:
+        values["marks"] = {rule_id: [mark.version, mark.operation_id] for rule_id, mark in record.marks.items()}
+    if record.depth:
+        values["depth"] = record.depth
     return values
 
 
@@ -71,4 +90,6 @@ def to_record(item: Item) -> Record:
         created_at=parse_rfc3339(values["created_at"]),
         updated_at=parse_rfc3339(values["updated_at"]),
         operation_id=values.get("operation_id"),
+        marks={rule_id: Mark(*mark) for rule_id, mark in values.get("marks", {}).items()},
+        depth=values.get("depth", 0),
     )

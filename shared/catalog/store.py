@@ -123,6 +123,11 @@ class CatalogStore:
         return (to_record(item) for page in pages for item in page["Items"])
 
 
+def cursor_behind(record_key: str) -> str:
+    """The cursor of a listing's page that ends with the record of this key. Cursors sort as the listing does."""
+    return f"{keys.record_shard(record_key):02d}:{record_key}"
+
+
 def _position(cursor: str | None) -> tuple[int, str]:
     if cursor is None:
         return 0, ""

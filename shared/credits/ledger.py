@@ -279,6 +279,7 @@ def _operation(plan: Plan, payment: Payment) -> Operation:
         drawn=payment.draws,
         owed=payment.owed,
         job_id=plan.job_id,
+        job_version=plan.job_version,
         run_id=plan.run_id,
         description=plan.description,
         refused=plan.refused,

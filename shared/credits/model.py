@@ -110,11 +110,14 @@ class Draw:
 
 
 class OperationKind(StrEnum):
-    """What an operation was: a step of an import, a call to the API, a schedule's firing, or a debt being settled."""
+    """What an operation was: a step of an import, a call to the API, a schedule's firing, firings of a rule, or a debt
+    being settled.
+    """
 
     IMPORT = "import"
     API_CALL = "api_call"
     SCHEDULED_JOB = "scheduled_job"
+    RULE = "rule"
     SETTLEMENT = "settlement"
 
 
@@ -124,6 +127,11 @@ class RefusalReason(StrEnum):
     OUT_OF_CREDITS = "out_of_credits"
     FEED_DELETED = "feed_deleted"
     NOTHING_TO_PULL = "nothing_to_pull"
+    RULE_DELETED = "rule_deleted"
+    RULE_NOT_SCHEDULED = "rule_not_scheduled"
+    RULE_FAILED = "rule_failed"
+    RULE_SUSPENDED = "rule_suspended"
+    CHAIN_TOO_DEEP = "chain_too_deep"
 
 
 class Channel(StrEnum):
@@ -143,6 +151,7 @@ class Operation:
     `credits` is what it consumed, of which `owed` was not there to draw; `settled` is what a later grant paid of
     earlier
     debts. So for every operation `sum(drawn) = credits - owed + settled`. `at` is the time of its trigger.
+    `job_version` is the version of the rule that fired.
     """
 
     operation_id: str
@@ -157,6 +166,7 @@ class Operation:
     owed: int = 0
     settled: int = 0
     job_id: str | None = None
+    job_version: int | None = None
     run_id: str | None = None
     description: str = ""
     refused: RefusalReason | None = None

@@ -48,6 +48,7 @@ class Plan:
     fingerprint: str
     actions: Mapping[Action, int]
     job_id: str | None = None
+    job_version: int | None = None
     run_id: str | None = None
     description: str = ""
     call: ClientCall | None = None

@@ -40,3 +40,8 @@ class PriceList:
     def cost(self, actions: Mapping[Action, int]) -> int:
         """Credits for so many of each action."""
         return sum(self.prices[action] * count for action, count in actions.items())
+
+    @property
+    def cheapest_firing(self) -> int:
+        """Credits that a rule needs at least to fire: a firing really changes a record, or creates one."""
+        return self.price(Action.RULE_FIRED) + min(self.price(Action.RECORD_UPDATED), self.price(Action.RECORD_CREATED))

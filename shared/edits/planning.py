@@ -103,7 +103,9 @@ def _operation_id(edit: Edit) -> str:
 def _next_record(edit: Edit, seen: Record | None, attributes: Mapping[str, Any], now: datetime) -> Record:
     paid_by = None if edit.channel is Channel.PERSON else _operation_id(edit)
     if seen is not None:
-        return replace(seen, attributes=attributes, version=seen.version + 1, updated_at=now, operation_id=paid_by)
+        return replace(
+            seen, attributes=attributes, version=seen.version + 1, updated_at=now, operation_id=paid_by, depth=0
+        )
     return Record(
         workspace_id=edit.workspace_id,
         entity=edit.entity,

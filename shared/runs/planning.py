@@ -194,6 +194,7 @@ def _next_record(
         created_at=seen.created_at if seen else now,
         updated_at=now,
         operation_id=operation,
+        marks=seen.marks if seen else {},
     )
 
 

@@ -8,7 +8,7 @@ change and the call to act on it are one write, and cannot be lost apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 FEED_RUNS_INDEX = "feed_runs"
-WAITING_INDEX = "waiting"
-"""Lists what waits, paused runs and more (see `shared.keys`): a run that never pauses pays no write unit for it."""
 
 
 class Doorbell(StrEnum):
@@ -108,31 +106,6 @@ class RunStore:
             month = month.replace(day=1) - timedelta(days=1)
         more = len(found) > limit
         return RunPage(self._get_many(workspace_id, found[:limit]), found[limit - 1] if more else None)
-
-    def waiting(self, workspace_id: str) -> list[str]:
-        """The identifiers of the workspace's paused runs, as the index has them: a moment late, perhaps."""
-        request = {
-            "KeyConditionExpression": "waiting_pk = :pk AND begins_with(waiting_sk, :runs)",
-            "ExpressionAttributeValues": to_item(
-                {":pk": keys.waiting(workspace_id), ":runs": keys.waiting_entry(workspace_id, "run_")}
-            ),
-        }
-        return [what for _, what, _ in self._waiting(request)]
-
-    def waiting_of_shard(self, shard: int) -> Iterator[tuple[str, str, str | None]]:
-        """All that waits, of one of the `keys.WAITING_SHARDS` shards: runs and what else the index lists (see
-        `keys.waiting_parts`).
-        """
-        request = {
-            "KeyConditionExpression": "waiting_pk = :pk",
-            "ExpressionAttributeValues": to_item({":pk": keys.waiting_of_shard(shard)}),
-        }
-        return self._waiting(request)
-
-    def _waiting(self, request: dict[str, Any]) -> Iterator[tuple[str, str, str | None]]:
-        pages = self._client.get_paginator("query").paginate(TableName=self.table, IndexName=WAITING_INDEX, **request)
-        for page in pages:
-            yield from (keys.waiting_parts(item["waiting_sk"]["S"]) for item in page["Items"])
 
     def _month(self, workspace_id: str, feed_id: str, month: datetime, limit: int, below: str | None) -> list[str]:
         """Identifiers of runs that were started in one month, newest first."""

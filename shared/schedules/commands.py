@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from shared.credits import Ledger
 from shared.feeds.definition import FeedDefinition
 from shared.feeds.store import FeedStore
+from shared.rules.store import RuleStore
 from shared.schedules.model import Schedule, ScheduleDefinition
 from shared.schedules.scheduler import Scheduler
 from shared.schedules.store import ScheduleStore
@@ -43,6 +44,20 @@ class NothingToPull:
 
 
 @dataclass(frozen=True, slots=True)
+class UnknownRule:
+    """There is no such rule. Nothing was written."""
+
+    rule_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotScheduled:
+    """The rule listens to changes, and is none that a schedule runs. Nothing was written."""
+
+    rule_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class NotTaken:
     """EventBridge Scheduler does not take it, for this reason of its own. The schedule is as it was before."""
 
@@ -55,6 +70,7 @@ class ScheduleRoom:
 
     schedules: ScheduleStore
     feeds: FeedStore
+    rules: RuleStore
     ledger: Ledger
     scheduler: Scheduler
     clock: Clock = utc_now
@@ -62,17 +78,14 @@ class ScheduleRoom:
 
 def put_schedule(
     room: ScheduleRoom, workspace_id: str, schedule_id: str, definition: ScheduleDefinition, now: datetime
-) -> Schedule | UnknownFeed | NothingToPull | NotTaken:
+) -> Schedule | UnknownFeed | NothingToPull | UnknownRule | NotScheduled | NotTaken:
     """Writes what the owner wants, and carries it over to EventBridge Scheduler.
 
     Raises botocore's errors and StillMoving; the schedule may then be written already, and is carried over by its
     doorbell.
     """
-    feed = room.feeds.get(workspace_id, definition.feed_id)
-    if feed is None:
-        return UnknownFeed(definition.feed_id)
-    if not FeedDefinition.model_validate_json(feed.definition).pulls:
-        return NothingToPull(definition.feed_id)
+    if (problem := _nothing_to_run(room, workspace_id, definition)) is not None:
+        return problem
     before, schedule = _put(room, workspace_id, schedule_id, definition, now)
     try:
         settle_schedule(room, workspace_id, schedule_id, schedule)
@@ -85,6 +98,25 @@ def put_schedule(
         settle_schedule(room, workspace_id, schedule_id, room.schedules.get(workspace_id, schedule_id))
         return NotTaken(reason)
     return schedule
+
+
+def _nothing_to_run(
+    room: ScheduleRoom, workspace_id: str, definition: ScheduleDefinition
+) -> UnknownFeed | NothingToPull | UnknownRule | NotScheduled | None:
+    """What is wrong with what the schedule names, if something is."""
+    if definition.feed_id is not None:
+        feed = room.feeds.get(workspace_id, definition.feed_id)
+        if feed is None:
+            return UnknownFeed(definition.feed_id)
+        if not FeedDefinition.model_validate_json(feed.definition).pulls:
+            return NothingToPull(definition.feed_id)
+    if definition.rule_id is not None:
+        rule = room.rules.get(workspace_id, definition.rule_id)
+        if rule is None:
+            return UnknownRule(definition.rule_id)
+        if not rule.definition.trigger.is_scheduled:
+            return NotScheduled(definition.rule_id)
+    return None
 
 
 def _put(

@@ -2,13 +2,14 @@
 
 Whatever is decided is one operation, whose identifier is the schedule and its scheduled time (design section 7). Its
 entry, the run, the move from the feed's last run to this one, and the day's figures are one transaction. There is no
-lock, and nothing to clean up: a runner that is killed has decided everything, or nothing.
+lock, and nothing to clean up: a runner that is killed has decided everything, or nothing. A schedule of a rule starts
+passes of it, and all that is said of runs holds for them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from shared.credits import (
@@ -28,14 +29,23 @@ from shared.credits import (
 )
 from shared.dynamo.transactions import StoreUnavailable
 from shared.dynamo.writes import Write
-from shared.feeds.definition import FeedDefinition
-from shared.feeds.store import FeedStore, StoredFeed
 from shared.ids import fingerprint, operation_id
-from shared.runs.artifacts import RunArtifacts
-from shared.runs.commands import is_stalled, new_run, resume_run
-from shared.runs.model import Run
-from shared.runs.store import RunStore, put_new_run
 from shared.schedules.history import DayTally, add_to_day, day_of
+from shared.schedules.jobs import (
+    Job,
+    JobRoom,
+    Work,
+    find_going,
+    find_job,
+    find_work,
+    job_id,
+    job_name,
+    latest_of,
+    new_work,
+    ring_again,
+    with_work,
+    work_id,
+)
 from shared.schedules.model import Schedule
 from shared.schedules.store import ScheduleStore
 from shared.schedules.syncs import LatestSync, LatestSyncs, move_latest_sync
@@ -44,17 +54,13 @@ from shared.times import to_rfc3339
 MAX_LOOKS = 20
 """Times that a feed is looked at while firings of other schedules keep starting runs of it."""
 
-_LISTED_RUNS = 20
-"""The newest runs of a feed, among which one that people or the API have started is looked for: their dry runs, and
-what else they have started since, may stand before it."""
-
-_FILES_KEPT = timedelta(days=400)
-"""A run that was started longer ago has lost its files, and goes on no more."""
-
 _REFUSALS = {
     RefusalReason.OUT_OF_CREDITS: "not started: no credits are left",
     RefusalReason.FEED_DELETED: "not started: the feed was deleted",
     RefusalReason.NOTHING_TO_PULL: "not started: the feed has no source to pull from",
+    RefusalReason.RULE_DELETED: "not started: the rule was deleted",
+    RefusalReason.RULE_NOT_SCHEDULED: "not started: the rule listens to changes, and is no scheduled one any more",
+    RefusalReason.RULE_SUSPENDED: "not started: the rule is suspended, since it has fired too often",
 }
 
 
@@ -79,10 +85,8 @@ class FiringRoom:
     """What it takes to decide on firings."""
 
     schedules: ScheduleStore
-    feeds: FeedStore
-    runs: RunStore
+    jobs: JobRoom
     syncs: LatestSyncs
-    artifacts: RunArtifacts
     ledger: Ledger
     prices: PriceList
 
@@ -92,6 +96,7 @@ class IgnoredBecause(StrEnum):
 
     DELETED = "the schedule was deleted"
     DISABLED = "its owner has disabled the schedule"
+    RULE_DISABLED = "its owner has disabled the rule"
     OUTDATED = "its owner has changed the schedule, and this is none of its times any more"
     NO_ACCOUNT = "there is no such account"
 
@@ -101,7 +106,7 @@ class Started:
     """The run is on its way, and the firing is paid for."""
 
     operation_id: str
-    run: Run
+    run: Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,7 @@ class Skipped:
     """The run `going` of the same feed is not over. The firing is paid for, and nothing was started."""
 
     operation_id: str
-    going: Run
+    going: Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +152,14 @@ def fire(room: FiringRoom, firing: Firing, now: datetime) -> FiringOutcome:
         return Ignored(IgnoredBecause.DELETED)
     if (reason := _ignored(firing, schedule)) is not None:
         return Ignored(reason)
-    feed = room.feeds.get(firing.workspace_id, schedule.definition.feed_id)
-    if feed is None:
-        return _refuse(room, firing, RefusalReason.FEED_DELETED)
-    if not FeedDefinition.model_validate_json(feed.definition).pulls:
-        return _refuse(room, firing, RefusalReason.NOTHING_TO_PULL)
+    job = find_job(room.jobs, firing.workspace_id, schedule.definition)
+    if job is None:
+        return Ignored(IgnoredBecause.RULE_DISABLED)
+    if isinstance(job, RefusalReason):
+        return _refuse(room, firing, job)
     if _runs_for_nothing(room, firing, now):
         return _refuse(room, firing, RefusalReason.OUT_OF_CREDITS)
-    return _start_or_skip(room, firing, feed, now)
+    return _start_or_skip(room, firing, job, now)
 
 
 def _ignored(firing: Firing, schedule: Schedule) -> IgnoredBecause | None:
@@ -180,32 +185,23 @@ def _runs_for_nothing(room: FiringRoom, firing: Firing, now: datetime) -> bool:
     return balance is not None and balance.is_exhausted(now)
 
 
-def _start_or_skip(room: FiringRoom, firing: Firing, feed: StoredFeed, now: datetime) -> FiringOutcome:
-    run: Run | None = None
+def _start_or_skip(room: FiringRoom, firing: Firing, job: Job, now: datetime) -> FiringOutcome:
+    new: tuple[Work, Write] | None = None
     for _ in range(MAX_LOOKS):
-        seen = room.syncs.get(firing.workspace_id, feed.feed_id)
-        before = None if seen is None else room.runs.get(firing.workspace_id, seen.run_id)
-        going = _going(room, firing, feed, before, now)
+        seen = room.syncs.get(latest_of(job, firing.workspace_id))
+        before = find_work(room.jobs, job, firing.workspace_id, seen)
+        going = find_going(room.jobs, job, firing.workspace_id, before, now)
         if going is not None:
-            plan = _skip(room, firing, going)
+            plan = _skip(room, firing, job, going)
             done: Skipped | Started = Skipped(plan.operation_id, going)
         else:
-            run = run or new_run(
-                room.artifacts,
-                feed.definition,
-                workspace_id=firing.workspace_id,
-                feed_id=feed.feed_id,
-                channel=Channel.SCHEDULE,
-                now=now,
-                schedule_id=firing.schedule_id,
-            )
-            plan = _start(room, firing, run, seen, before)
-            done = Started(plan.operation_id, run)
+            new = new or new_work(room.jobs, job, firing.workspace_id, firing.schedule_id, now)
+            plan = _start(room, firing, job, new, seen, before)
+            done = Started(plan.operation_id, new[0])
         match room.ledger.commit(plan):
             case Committed():
-                if going is not None and is_stalled(going, now):
-                    # Its message was lost in a long outage. Without this, every firing to come would be skipped.
-                    resume_run(room.runs, room.ledger, going, now)
+                if going is not None:
+                    ring_again(room.jobs, room.ledger, going, now)
                 return done
             case Replayed():
                 return Repeated(plan.operation_id)
@@ -218,64 +214,55 @@ def _start_or_skip(room: FiringRoom, firing: Firing, feed: StoredFeed, now: date
                 continue
             case OperationIdReused():
                 raise AssertionError(f"{plan.operation_id} is taken by something that is no firing")
-    raise StoreUnavailable(f"other schedules started runs of {feed.feed_id} at each of {MAX_LOOKS} looks")
+    raise StoreUnavailable(f"other schedules started runs of {job_id(job)} at each of {MAX_LOOKS} looks")
 
 
-def _going(room: FiringRoom, firing: Firing, feed: StoredFeed, before: Run | None, now: datetime) -> Run | None:
-    """A run of the feed that is not over, if there is one; a paused one is not over, and a dry run is in nobody's way.
-
-    `before` is the last run that a schedule started, read as it is. What people and the API have started is listed a
-    moment late: a run that they start at the very moment of a firing may go on beside it.
-    """
-    if before is not None and not before.state.is_over:
-        return before
-    listed = room.runs.page(
-        firing.workspace_id,
-        feed.feed_id,
-        newest=now,
-        oldest=max(feed.created_at, now - _FILES_KEPT),
-        limit=_LISTED_RUNS,
-        cursor=None,
-    )
-    return next((run for run in listed.runs if not run.dry_run and not run.state.is_over), None)
-
-
-def _start(room: FiringRoom, firing: Firing, run: Run, seen: LatestSync | None, before: Run | None) -> Plan:
+def _start(
+    room: FiringRoom,
+    firing: Firing,
+    job: Job,
+    new: tuple[Work, Write],
+    seen: LatestSync | None,
+    before: Work | None,
+) -> Plan:
     """The run, the feed's pointer, and the figures: of this firing, and of the run before, which is over."""
-    after = LatestSync(run.run_id, firing.schedule_id, firing.scheduled_at)
+    work, written = new
+    after = LatestSync(work_id(work), firing.schedule_id, firing.scheduled_at)
     writes = (
-        put_new_run(room.runs.table, run),
-        move_latest_sync(room.syncs.table, firing.workspace_id, run.feed_id, seen=seen, after=after),
-        *_days(room, firing, run, seen, before),
+        written,
+        move_latest_sync(room.syncs.table, latest_of(job, firing.workspace_id), seen=seen, after=after),
+        *_days(room, firing, (job_name(job), after.run_id), seen, before),
     )
-    return _plan(room, firing, f"start of {run.run_id}", writes)
+    return _plan(room, firing, f"start of {after.run_id}", writes)
 
 
-def _days(room: FiringRoom, firing: Firing, run: Run, seen: LatestSync | None, before: Run | None) -> tuple[Write, ...]:
+def _days(
+    room: FiringRoom, firing: Firing, opened: tuple[str, str], seen: LatestSync | None, before: Work | None
+) -> tuple[Write, ...]:
     """What a start adds to the history: one day, or two when the run before belongs to another. The pointer moves from
     each run once, and so each run is added once.
     """
     table, workspace_id = room.syncs.table, firing.workspace_id
     ours = replace(_day(firing), started=1, trigger_credits=room.prices.price(Action.SCHEDULED_JOB))
-    opened = (run.feed_id, run.run_id)
+    name, _ = opened
     if seen is None:
         return (add_to_day(table, workspace_id, firing.schedule_id, ours, opened=opened),)
     if (seen.schedule_id, day_of(seen.scheduled_at)) == (firing.schedule_id, ours.day):
         # One item, which a transaction may name only once.
-        both = ours if before is None else ours.with_run(before)
-        return (add_to_day(table, workspace_id, firing.schedule_id, both, opened=opened, closed=run.feed_id),)
+        both = ours if before is None else with_work(ours, before)
+        return (add_to_day(table, workspace_id, firing.schedule_id, both, opened=opened, closed=name),)
     theirs = DayTally(day=day_of(seen.scheduled_at))
-    theirs = theirs if before is None else theirs.with_run(before)
+    theirs = theirs if before is None else with_work(theirs, before)
     return (
         add_to_day(table, workspace_id, firing.schedule_id, ours, opened=opened),
-        add_to_day(table, workspace_id, seen.schedule_id, theirs, closed=run.feed_id),
+        add_to_day(table, workspace_id, seen.schedule_id, theirs, closed=name),
     )
 
 
-def _skip(room: FiringRoom, firing: Firing, going: Run) -> Plan:
+def _skip(room: FiringRoom, firing: Firing, job: Job, going: Work) -> Plan:
     noted = replace(_day(firing), skipped=1, trigger_credits=room.prices.price(Action.SCHEDULED_JOB))
     writes = (add_to_day(room.syncs.table, firing.workspace_id, firing.schedule_id, noted),)
-    return _plan(room, firing, f"skipped: {going.run_id} of {going.feed_id} is {going.state.value}", writes)
+    return _plan(room, firing, f"skipped: {work_id(going)} of {job_id(job)} is {going.state.value}", writes)
 
 
 def _refuse(room: FiringRoom, firing: Firing, reason: RefusalReason) -> Refused | Repeated:

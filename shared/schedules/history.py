@@ -2,20 +2,20 @@
 
 A day's figures are one small item. The transaction that decides a firing adds the firing to it, so the sums are those
 of the operation log at every moment. The records of a run come in when the next firing of its feed finds it over; until
-then the day names the run, and a reader adds what the run has done so far.
+then the day names the run, and a reader adds what the run has done so far. A pass of a rule counts as a run.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shared import keys
 from shared.dynamo.values import from_item, to_item
 from shared.dynamo.writes import Write
 from shared.keys import Item, Key
-from shared.runs.model import Run
+from shared.rules.passes.store import PassStore
 from shared.runs.store import RunStore
 
 if TYPE_CHECKING:
@@ -34,16 +34,33 @@ _COUNTED = (
 )
 
 _OPEN = "open:"
-"""Begins the name of the attribute that holds, for one feed, the run whose records are not in the day's sums yet."""
+"""Begins the name of the attribute that holds, for one feed or rule, the run whose records are not in the day's sums
+yet."""
+
+_RULE = "rule:"
+"""Begins the name of a rule there; the name of a feed holds no colon."""
+
+
+class Totals(Protocol):
+    """What became of the records of a run, or of a pass, and the credits that they cost."""
+
+    @property
+    def created(self) -> int: ...
+    @property
+    def updated(self) -> int: ...
+    @property
+    def unchanged(self) -> int: ...
+    @property
+    def credits(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayTally:
     """What a schedule did on one day (UTC), by the scheduled times of its firings.
 
-    `started`, `skipped` and `refused` count firings, `trigger_credits` is what they cost. `runs` counts the runs that
-    they started, `created`, `updated` and `unchanged` the records of these, and `record_credits` what the records cost.
-    `last_run_id` is the last run that was started on the day.
+    `started`, `skipped` and `refused` count firings, `trigger_credits` is what they cost. `runs` counts the runs and
+    passes that they started, `created`, `updated` and `unchanged` the records of these, and `record_credits` what the
+    records cost: of a pass, with the rule's firings on them. `last_run_id` is the last one that was started on the day.
     """
 
     day: date
@@ -58,9 +75,8 @@ class DayTally:
     record_credits: int = 0
     last_run_id: str | None = None
 
-    def with_run(self, run: Run) -> DayTally:
-        """The day with what the run has done, so far or in all."""
-        totals = run.totals
+    def with_run(self, totals: Totals) -> DayTally:
+        """The day with what one more run or pass has done, so far or in all."""
         return replace(
             self,
             runs=self.runs + 1,
@@ -69,6 +85,11 @@ class DayTally:
             unchanged=self.unchanged + totals.unchanged,
             record_credits=self.record_credits + totals.credits,
         )
+
+
+def name_of_rule(rule_id: str) -> str:
+    """What a history calls a rule. A feed it calls by its identifier."""
+    return f"{_RULE}{rule_id}"
 
 
 def day_of(at: datetime) -> date:
@@ -87,17 +108,17 @@ def add_to_day(
 ) -> Write:
     """Adds to the figures of one day.
 
-    `opened` is a feed and the run of it that was started, whose records are to come; `closed` is a feed whose run is in
-    `added`. A run that is opened takes the place of one that is closed with it.
+    `opened` is a feed or a rule and the run of it that was started, whose records are to come; `closed` is one whose
+    run is in `added`. A run that is opened takes the place of one that is closed with it.
     """
     changes = {"#day": ":day"}
     names = {"#day": "day"}
     values: dict[str, Any] = {":day": added.day.isoformat()}
     removed = ""
     if opened is not None:
-        feed_id, run_id = opened
+        name, run_id = opened
         changes |= {"#last": ":run", "#opened": ":run"}
-        names |= {"#last": "last_run_id", "#opened": f"{_OPEN}{feed_id}"}
+        names |= {"#last": "last_run_id", "#opened": f"{_OPEN}{name}"}
         values[":run"] = run_id
     if closed is not None and (opened is None or opened[0] != closed):
         names["#closed"] = f"{_OPEN}{closed}"
@@ -128,11 +149,12 @@ class ScheduleHistory:
         self._client = client
         self._table = table
         self._runs = RunStore(client, table)
+        self._passes = PassStore(client, table)
 
     def days(self, workspace_id: str, schedule_id: str, since: date) -> list[DayTally]:
         """The days from `since` on on which the schedule did something, oldest first, complete to the moment.
 
-        One request, and one for each feed that the schedule has started a run of: its last run is read as it stands.
+        One request, and one for each feed or rule that the schedule has started: its last run is read as it stands.
         The days of a deleted schedule stay, and come first in the history of a new one of the same name.
         """
         pages = self._client.get_paginator("query").paginate(
@@ -155,10 +177,19 @@ class ScheduleHistory:
         values = from_item(item)
         counts = {name: values.get(name, 0) for name in _COUNTED}
         tally = DayTally(day=date.fromisoformat(values["day"]), last_run_id=values.get("last_run_id"), **counts)
-        for run_id in (value for name, value in values.items() if name.startswith(_OPEN)):
-            run = self._runs.get(workspace_id, run_id)
-            tally = tally if run is None else tally.with_run(run)
+        for name, run_id in values.items():
+            if not name.startswith(_OPEN):
+                continue
+            totals = self._totals(workspace_id, name.removeprefix(_OPEN), run_id)
+            tally = tally if totals is None else tally.with_run(totals)
         return tally
+
+    def _totals(self, workspace_id: str, name: str, run_id: str) -> Totals | None:
+        if name.startswith(_RULE):
+            rule_pass = self._passes.get(workspace_id, run_id)
+            return None if rule_pass is None else rule_pass.counts
+        run = self._runs.get(workspace_id, run_id)
+        return None if run is None else run.totals
 
 
 def _key(workspace_id: str, schedule_id: str, day: date) -> Key:

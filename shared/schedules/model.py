@@ -11,15 +11,21 @@ from shared.schedules.zones import zone_named
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleDefinition:
-    """What an owner says. `expression` is one of EventBridge Scheduler's (see `shared.schedules.expressions`), read in
-    the IANA time zone `time_zone`. `enabled` is what the owner wants; a schedule also waits while credits are out.
+    """What an owner says: the feed that is pulled, or the rule that is run, one of the two. `expression` is one of
+    EventBridge Scheduler's (see `shared.schedules.expressions`), read in the IANA time zone `time_zone`. `enabled` is
+    what the owner wants; a schedule also waits while credits are out.
     """
 
-    feed_id: str
+    feed_id: str | None = None
+    rule_id: str | None = None
     expression: str
     time_zone: str
     enabled: bool
     description: str
+
+    def __post_init__(self) -> None:
+        if (self.feed_id is None) is (self.rule_id is None):
+            raise ValueError("a schedule names a feed or a rule, and not both")
 
     def fires_again(self, now: datetime) -> bool:
         """Whether it is ever due after `now`. What was valid when it was put may be over."""

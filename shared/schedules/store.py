@@ -101,8 +101,11 @@ class ScheduleStore:
     def _put_request(
         self, workspace_id: str, schedule_id: str, definition: ScheduleDefinition, now: datetime
     ) -> dict[str, Any]:
+        wanted = asdict(definition)
+        said = {name: value for name, value in wanted.items() if value is not None}
+        unsaid = [name for name in wanted if name not in said]
         changes = {
-            **{name: f":{name}" for name in asdict(definition)},
+            **{name: f":{name}" for name in said},
             "workspace_id": ":workspace_id",
             "schedule_id": ":schedule_id",
             "updated_at": ":now",
@@ -114,7 +117,7 @@ class ScheduleStore:
             "waiting_sk": ":waiting_sk",
         }
         values = {
-            **{f":{name}": value for name, value in asdict(definition).items()},
+            **{f":{name}": value for name, value in said.items()},
             ":workspace_id": workspace_id,
             ":schedule_id": schedule_id,
             ":now": to_rfc3339(now),
@@ -127,8 +130,9 @@ class ScheduleStore:
         return {
             "TableName": self.table,
             "Key": keys.schedule(workspace_id, schedule_id).attributes(),
-            "UpdateExpression": "SET " + ", ".join(f"#{name} = {value}" for name, value in changes.items()),
-            "ExpressionAttributeNames": {f"#{name}": name for name in changes},
+            "UpdateExpression": f"SET {', '.join(f'#{name} = {value}' for name, value in changes.items())}"
+            f" REMOVE {', '.join(f'#{name}' for name in unsaid)}",
+            "ExpressionAttributeNames": {f"#{name}": name for name in (*changes, *unsaid)},
             "ExpressionAttributeValues": to_item(values),
             "ReturnValues": "ALL_NEW",
         }
@@ -194,7 +198,8 @@ def to_schedule(item: Item) -> Schedule:
         workspace_id=values["workspace_id"],
         schedule_id=values["schedule_id"],
         definition=ScheduleDefinition(
-            feed_id=values["feed_id"],
+            feed_id=values.get("feed_id"),
+            rule_id=values.get("rule_id"),
             expression=values["expression"],
             time_zone=values["time_zone"],
             enabled=values["enabled"],

@@ -1,7 +1,7 @@
-"""The last run of a feed that a schedule started: what keeps schedules from starting two at once.
+"""What a schedule started last: the run of a feed, or the pass of a rule. It keeps schedules from starting two at once.
 
-Runs are listed by an index that is a moment late. Between firings of one feed this item decides: each start moves it,
-on condition that it still stands where the start saw it.
+Runs are listed by an index that is a moment late, and passes nowhere. Between firings of one feed or rule this item
+decides: each start moves it, on condition that it still stands where the start saw it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from shared import keys
 from shared.dynamo.values import from_item, to_item
 from shared.dynamo.writes import Write, put_new
-from shared.keys import Item
+from shared.keys import Item, Key
 from shared.times import parse_rfc3339, to_rfc3339
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LatestSync:
-    """A run, the schedule that started it, and the scheduled time at which it did."""
+    """A run or a pass, by its identifier, the schedule that started it, and the scheduled time at which it did."""
 
     run_id: str
     schedule_id: str
@@ -30,24 +29,23 @@ class LatestSync:
 
 
 class LatestSyncs:
-    """The last scheduled run of each feed."""
+    """The last run of each feed, and the last pass of each rule, that a schedule started."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
         self.table = table
 
-    def get(self, workspace_id: str, feed_id: str) -> LatestSync | None:
-        """Read consistently; None before the first one."""
-        key = keys.latest_sync(workspace_id, feed_id).attributes()
-        answer = self._client.get_item(TableName=self.table, Key=key, ConsistentRead=True)
+    def get(self, place: Key) -> LatestSync | None:
+        """What stands at `keys.latest_sync` of a feed, or `keys.latest_rule_pass` of a rule. Read consistently; None
+        before the first one.
+        """
+        answer = self._client.get_item(TableName=self.table, Key=place.attributes(), ConsistentRead=True)
         return _to_latest_sync(answer["Item"]) if "Item" in answer else None
 
 
-def move_latest_sync(
-    table: str, workspace_id: str, feed_id: str, *, seen: LatestSync | None, after: LatestSync
-) -> Write:
+def move_latest_sync(table: str, place: Key, *, seen: LatestSync | None, after: LatestSync) -> Write:
     """Points to `after`, if no other firing has moved on from what was `seen`."""
-    item = keys.latest_sync(workspace_id, feed_id).attributes() | to_item(
+    item = place.attributes() | to_item(
         {
             "run_id": after.run_id,
             "schedule_id": after.schedule_id,

@@ -13,7 +13,12 @@ from productsync.stack import process
 from shared.automation.announcing import Announcer
 from shared.automation.guard import Done, GuardRoom, attend
 from shared.automation.store import AutomationState, AutomationStore
+from shared.automation.waiting import WaitingStore
+from shared.credits import PriceList
 from shared.feeds.store import FeedStore
+from shared.rules.backlog import BacklogStore
+from shared.rules.passes.store import PassStore
+from shared.rules.store import RuleStore
 from shared.runs.store import RunStore
 from shared.schedules.commands import ScheduleRoom
 from shared.schedules.model import Schedule, ScheduleDefinition
@@ -107,12 +112,17 @@ class Bench:
             schedules=ScheduleRoom(
                 schedules=ScheduleStore(client, WORK_TABLE),
                 feeds=FeedStore(client, WORK_TABLE),
+                rules=RuleStore(client, WORK_TABLE),
                 ledger=self.accounts.ledger(),
                 scheduler=Scheduler(self.scheduler, self._target),
             ),
+            waiting=WaitingStore(client, WORK_TABLE),
             runs=RunStore(client, WORK_TABLE),
+            passes=PassStore(client, WORK_TABLE),
+            backlog=BacklogStore(client, WORK_TABLE),
             automation=AutomationStore(client, WORK_TABLE),
             announcer=self._announcer,
+            prices=PriceList(),
         )
         with self._wire.measured() as usage:
             outcome = attend(room, workspace_id)

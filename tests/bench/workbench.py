@@ -1,7 +1,7 @@
 """The platform that is measured: the embedded AWS with the tables of template.yaml, and the code that runs on Lambda.
 
 The functions themselves are not deployed: their code is called here, in this process, so that every request it makes
-can be seen. So the tables have no streams, and nobody else works on a run.
+can be seen. So the tables have no streams that anybody listens to, and nobody else works on a run.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Workbench:
     """Workspaces and imports on one embedded AWS. `wire` sees all that the code sends to DynamoDB."""
 
     def __init__(self, endpoint: str) -> None:
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self.wire = Wire()
         self.dynamodb = dynamodb_client(
             endpoint_url=endpoint,
@@ -79,13 +79,17 @@ class Workbench:
         self.artifacts = RunArtifacts(self._s3, BUCKET)
         self._workspaces = WorkspaceStore(self.dynamodb, WORK_TABLE, CREDIT_TABLE)
 
-    def create(self) -> None:
-        """Makes the tables, as the template describes them but for their streams, and the bucket."""
+    def create(self, *, catalog_stream: bool = False) -> None:
+        """Makes the tables, as the template describes them but for their streams, and the bucket. With
+        `catalog_stream`, the catalogue has one, which the bench reads itself.
+        """
         template = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))
         for name in TABLES:
             described = template["Resources"][name]["Properties"]
             kept = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
             request: dict[str, Any] = {part: described[part] for part in kept if part in described}
+            if catalog_stream and name == CATALOG_TABLE:
+                request["StreamSpecification"] = {"StreamEnabled": True, **described["StreamSpecification"]}
             self.dynamodb.create_table(TableName=name, **request)
         self._s3.create_bucket(Bucket=BUCKET)
 
@@ -112,7 +116,7 @@ class Workbench:
             "MAX_FEED_BYTES": str(1 << 30),
             "IMPORT_LEG_SECONDS": "600",
         }
-        return Api(self._endpoint, environment, self.wire)
+        return Api(self.endpoint, environment, self.wire)
 
     def import_feed(self, account: Opened, file: Path, network: Network = NO_DELAY, api: Api | None = None) -> Import:
         """Runs a feed to its end: started by the command behind the API, or through all of the `api`.

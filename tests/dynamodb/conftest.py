@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.money import Account, HandClock, World
+from tests.support.rules import Shop
 from tests.support.stack import Tables
 
 if TYPE_CHECKING:
@@ -20,12 +21,14 @@ BUCKET = "quiet"
 
 @pytest.fixture(scope="session")
 def world(stack: EmbeddedStack, tables: Tables, dynamodb: DynamoDBClient) -> World:
-    """Copies of the deployed tables. On the originals the deployed functions would work on the same runs."""
+    """Copies of the deployed tables, with a stream where rules need one. On the originals the deployed functions would
+    work on the same runs.
+    """
     stack.aws.s3().create_bucket(Bucket=BUCKET)
     return World(
         endpoint=stack.state.aws_endpoint,
         credit_table=_copy(dynamodb, tables.credit),
-        catalog_table=_copy(dynamodb, tables.catalog),
+        catalog_table=_copy(dynamodb, tables.catalog, stream=True),
         work_table=_copy(dynamodb, tables.work),
         bucket=BUCKET,
     )
@@ -42,7 +45,13 @@ def open_account(world: World, clock: HandClock) -> Callable[[int], Account]:
     return lambda starter: Account(world, starter, clock)
 
 
-def _copy(dynamodb: DynamoDBClient, original: str) -> str:
+@pytest.fixture
+def open_shop(open_account: Callable[[int], Account]) -> Callable[[int], Shop]:
+    """Opens a fresh workspace with so many starter credits, for rules."""
+    return lambda starter: Shop(open_account(starter))
+
+
+def _copy(dynamodb: DynamoDBClient, original: str, *, stream: bool = False) -> str:
     name = f"quiet-{original}"
     described: dict[str, Any] = dict(dynamodb.describe_table(TableName=original)["Table"])
     request: dict[str, Any] = {part: described[part] for part in ("AttributeDefinitions", "KeySchema")}
@@ -50,5 +59,8 @@ def _copy(dynamodb: DynamoDBClient, original: str) -> str:
         request["GlobalSecondaryIndexes"] = [
             {part: index[part] for part in ("IndexName", "KeySchema", "Projection")} for index in indexes
         ]
+    if stream:
+        # Tests deliver it themselves, as they please.
+        request["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
     dynamodb.create_table(TableName=name, BillingMode="PAY_PER_REQUEST", **request)
     return name

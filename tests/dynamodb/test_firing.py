@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from functions.schedule_runner import handler as runner
+from shared import keys
 from shared.credits import Action, PriceList, RefusalReason
 from shared.runs.commands import cancel_run
 from shared.runs.model import Run, RunState
@@ -64,7 +65,14 @@ def price_of_a_firing(credits: int) -> PriceList:
 
 def started(outcome: FiringOutcome) -> Run:
     assert isinstance(outcome, Started), outcome
+    assert isinstance(outcome.run, Run)
     return outcome.run
+
+
+def going(outcome: FiringOutcome) -> Run:
+    assert isinstance(outcome, Skipped), outcome
+    assert isinstance(outcome.going, Run)
+    return outcome.going
 
 
 # --- what is decided ---
@@ -100,10 +108,7 @@ def test_a_firing_while_the_run_before_goes_on_is_skipped_and_paid(
         assert here.account.world.runs().move(run, replace(run, state=state))
     clock.advance(hours=1)
 
-    outcome = here.fire()
-
-    assert isinstance(outcome, Skipped)
-    assert outcome.going.run_id == run.run_id
+    assert going(here.fire()).run_id == run.run_id
     assert len(here.runs()) == 1
     entry = here.entries()[0]
     assert (entry.credits, entry.refused) == (1, None)
@@ -132,9 +137,7 @@ def test_a_run_that_people_have_started_is_not_joined_by_another(
     for _ in range(later):
         clock.advance(minutes=1)
         here.start_by_hand(dry_run=True)
-    outcome = here.fire()
-    assert isinstance(outcome, Skipped)
-    assert outcome.going.run_id == by_hand.run_id
+    assert going(here.fire()).run_id == by_hand.run_id
     here.end(by_hand)
     clock.advance(hours=1)
     # The dry runs still go on, and are in nobody's way.
@@ -599,7 +602,7 @@ def test_the_events_of_a_schedule_are_decided_by_the_function(
         return told
 
     first = call("fired")
-    latest = here.latest().get(here.workspace_id, "supplier")
+    latest = here.latest().get(keys.latest_sync(here.workspace_id, "supplier"))
     assert latest is not None
     assert first == {"outcome": "started", "operation_id": first["operation_id"], "run_id": latest.run_id}
     assert call("duplicate") == {"outcome": "repeated", "operation_id": first["operation_id"]}

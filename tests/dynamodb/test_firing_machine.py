@@ -1,5 +1,5 @@
-"""Firings as a machine that tries to break their laws: due, delivered again, delivered at once, while runs go on, pause
-and end, credits end and return, feeds come and go, and owners change their minds.
+"""Firings as a machine that tries to break their laws: due, delivered again, delivered at once, while runs and passes
+go on, pause and end, credits end and return, feeds and rules come and go, and owners change their minds.
 
 The model says what each firing must come to; the laws are then reckoned from the log and the runs alone.
 """
@@ -17,57 +17,75 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from shared.credits import RefusalReason
+from shared.rules.passes.model import RulePass
 from shared.runs.commands import cancel_run
 from shared.runs.model import Run, RunState
 from shared.schedules.firing import FiringOutcome, Ignored, Refused, Repeated, Skipped, Started, fire
+from shared.schedules.jobs import Work, work_id
 from tests.dynamodb.test_imports import at_commit, meanwhile
 from tests.support.faults import Line
 from tests.support.firing import PULLS, UPLOADED, Syncs
 from tests.support.imports import Attributes, Name, a_feed
 from tests.support.money import Account, HandClock, World
+from tests.support.rule_passes import SALE, rules_of
 
 Expected = tuple[type, RefusalReason | None]
 """What a firing must come to, and why, if it is refused."""
 
 FEEDS = ("supplier", "other")
-SCHEDULES = ("hourly", "daily", "weekly")
+RULE = "sale"
+SCHEDULES = ("hourly", "daily", "weekly", "nightly")
+
+REFUSED_FEEDS = {None: RefusalReason.FEED_DELETED, False: RefusalReason.NOTHING_TO_PULL}
+REFUSED_RULES = {
+    "deleted": RefusalReason.RULE_DELETED,
+    "listens": RefusalReason.RULE_NOT_SCHEDULED,
+    "suspended": RefusalReason.RULE_SUSPENDED,
+}
 
 feeds = st.sampled_from(FEEDS)
+jobs = st.sampled_from((*FEEDS, RULE, RULE))
 schedules = st.sampled_from(SCHEDULES)
 
 
 @dataclass
 class Model:
-    """What must be so: what owners want, which runs go on, and which firings were decided."""
+    """What must be so: what owners want, which runs and passes go on, and which firings were decided. `rule` says what
+    has become of the rule.
+    """
 
     pulls: dict[str, bool] = field(default_factory=dict)
+    rule: str = "deleted"
     wanted: dict[str, tuple[str, bool]] = field(default_factory=dict)
-    going: dict[str, list[Run]] = field(default_factory=lambda: {feed: [] for feed in FEEDS})
+    going: dict[str, list[Work]] = field(default_factory=lambda: {job: [] for job in (*FEEDS, RULE)})
     due: list[tuple[str, datetime]] = field(default_factory=list)
     decided: set[tuple[str, datetime]] = field(default_factory=set)
 
     @property
-    def all_going(self) -> list[Run]:
-        return [run for runs in self.going.values() for run in runs]
+    def all_going(self) -> list[Work]:
+        return [work for works in self.going.values() for work in works]
+
+    @property
+    def runs_going(self) -> list[Run]:
+        return [work for work in self.all_going if isinstance(work, Run)]
 
     def expected(self, schedule_id: str, at: datetime, available: int) -> Expected:
         """What a firing must come to, in the order in which it is judged."""
-        feed_id, enabled = self.wanted.get(schedule_id, ("", False))
-        if not enabled:
+        job, enabled = self.wanted.get(schedule_id, ("", False))
+        if not enabled or (job == RULE and self.rule == "disabled"):
             return Ignored, None
         if (schedule_id, at) in self.decided:
             return Repeated, None
-        if feed_id not in self.pulls:
-            return Refused, RefusalReason.FEED_DELETED
-        if not self.pulls[feed_id]:
-            return Refused, RefusalReason.NOTHING_TO_PULL
-        if available == 0:
-            return Refused, RefusalReason.OUT_OF_CREDITS
-        return (Skipped if self.going[feed_id] else Started), None
+        reason = REFUSED_RULES.get(self.rule) if job == RULE else REFUSED_FEEDS.get(self.pulls.get(job))
+        if reason is None and available == 0:
+            reason = RefusalReason.OUT_OF_CREDITS
+        if reason is not None:
+            return Refused, reason
+        return (Skipped if self.going[job] else Started), None
 
 
 class FiringMachine(RuleBasedStateMachine):
-    """One workspace with two feeds and three schedules, of which two begin on the same feed."""
+    """One workspace with two feeds, a rule, and four schedules, of which two begin on the same feed."""
 
     world: World
 
@@ -79,8 +97,9 @@ class FiringMachine(RuleBasedStateMachine):
         self.top_ups = self.by_hand = 0
         for feed_id in FEEDS:
             self._put_feed(feed_id, pulls=True)
-        for schedule_id, feed_id in zip(SCHEDULES, ("supplier", "supplier", "other"), strict=True):
-            self._put_schedule(schedule_id, feed_id, enabled=True)
+        self._put_rule("scheduled")
+        for schedule_id, job in zip(SCHEDULES, ("supplier", "supplier", "other", RULE), strict=True):
+            self._put_schedule(schedule_id, job, enabled=True)
 
     @rule(due=st.lists(schedules, min_size=1, max_size=4), minutes=st.integers(1, 300))
     def schedules_are_due(self, due: list[str], minutes: int) -> None:
@@ -137,27 +156,30 @@ class FiringMachine(RuleBasedStateMachine):
             # Another may have started a run of its feed, or spent the last credit, a moment before.
             instead = {"Started": (Skipped, Refused), "Skipped": (Refused,)}.get(kind.__name__, ())
             assert isinstance(outcome, (kind, *instead))
-        runs = [outcome.run.feed_id for outcome in first.values() if isinstance(outcome, Started)]
-        assert len(runs) == len(set(runs))
+        started = [_job(outcome.run) for outcome in first.values() if isinstance(outcome, Started)]
+        assert len(started) == len(set(started))
         for schedule_id in sorted(first, key=lambda name: not isinstance(first[name], Started)):
             self._note(schedule_id, at, first[schedule_id])
 
     @precondition(lambda self: self.model.all_going)
     @rule(records=st.integers(0, 4))
     def workers_work(self, records: int) -> None:
-        """On all runs, to their end, or until the credits end."""
-        for run in map(self.here.now, self.model.all_going):
+        """On all runs and passes, to their end, or until the credits end."""
+        for run in map(self.here.now, self.model.runs_going):
             if run.state is RunState.PREPARING:
                 self.here.prepare(run, self._pulled(records))
-            self._note_run(self.here.carry_out(run))
+            self._note_work(self.here.carry_out(run))
+        for work in self.model.going[RULE][:]:
+            assert isinstance(work, RulePass)
+            self._note_work(self.here.carry_out_pass(work))
 
-    @precondition(lambda self: self.model.all_going)
+    @precondition(lambda self: self.model.runs_going)
     @rule(data=st.data())
     def a_run_is_cancelled(self, data: st.DataObject) -> None:
-        run = self.here.now(data.draw(st.sampled_from(self.model.all_going)))
+        run = self.here.now(data.draw(st.sampled_from(self.model.runs_going)))
         cancelled = cancel_run(self.here.account.world.runs(), run, self.clock())
         assert isinstance(cancelled, Run)
-        self._note_run(cancelled)
+        self._note_work(cancelled)
 
     @precondition(lambda self: self.by_hand < 4)
     @rule(feed_id=feeds, dry_run=st.booleans())
@@ -188,13 +210,18 @@ class FiringMachine(RuleBasedStateMachine):
         else:
             self._put_feed(feed_id, pulls=becomes == "pulls")
 
-    @rule(schedule_id=schedules, feed_id=feeds, wants=st.sampled_from(["on", "on", "on", "off", "none"]))
-    def an_owner_decides(self, schedule_id: str, feed_id: str, wants: str) -> None:
+    @rule(becomes=st.sampled_from(["scheduled", "scheduled", "scheduled", "disabled", *REFUSED_RULES]))
+    def a_rule_changes(self, becomes: str) -> None:
+        self.clock.advance(minutes=1)
+        self._put_rule(becomes)
+
+    @rule(schedule_id=schedules, job=jobs, wants=st.sampled_from(["on", "on", "on", "off", "none"]))
+    def an_owner_decides(self, schedule_id: str, job: str, wants: str) -> None:
         if wants == "none":
             self.here.schedules().delete(self.here.workspace_id, schedule_id)
             self.model.wanted.pop(schedule_id, None)
         else:
-            self._put_schedule(schedule_id, feed_id, enabled=wants == "on")
+            self._put_schedule(schedule_id, job, enabled=wants == "on")
 
     @rule()
     def the_books_are_audited(self) -> None:
@@ -239,26 +266,40 @@ class FiringMachine(RuleBasedStateMachine):
 
     def _note(self, schedule_id: str, at: datetime, outcome: FiringOutcome) -> None:
         match outcome:
-            case Started(_, run):
-                assert run.schedule_id == schedule_id
-                self.model.going[run.feed_id].append(run)
+            case Started(_, work):
+                assert work.schedule_id == schedule_id
+                self.model.going[_job(work)].append(work)
             case Skipped(_, going):
-                assert any(run.run_id == going.run_id for run in self.model.going[going.feed_id])
+                assert work_id(going) in map(work_id, self.model.going[_job(going)])
         if not isinstance(outcome, Ignored):
             self.model.decided.add((schedule_id, at))
 
-    def _note_run(self, run: Run) -> None:
-        if run.state.is_over:
-            going = self.model.going[run.feed_id]
-            going[:] = [each for each in going if each.run_id != run.run_id]
+    def _note_work(self, work: Work) -> None:
+        if work.state.is_over:
+            going = self.model.going[_job(work)]
+            going[:] = [each for each in going if work_id(each) != work_id(work)]
+
+    def _put_rule(self, becomes: str) -> None:
+        rules = rules_of(self.world)
+        if becomes == "deleted":
+            rules.delete(self.here.workspace_id, RULE)
+        else:
+            trigger = {"on": ["updated"]} if becomes == "listens" else SALE["trigger"]
+            put = self.here.rule(RULE, trigger=trigger, enabled=becomes != "disabled")
+            assert becomes != "suspended" or rules.suspend(put, self.clock())
+        self.model.rule = becomes
 
     def _put_feed(self, feed_id: str, *, pulls: bool) -> None:
         self.here.feed(feed_id, PULLS if pulls else UPLOADED)
         self.model.pulls[feed_id] = pulls
 
-    def _put_schedule(self, schedule_id: str, feed_id: str, *, enabled: bool) -> None:
-        self.here.schedule(schedule_id, feed_id, enabled=enabled)
-        self.model.wanted[schedule_id] = (feed_id, enabled)
+    def _put_schedule(self, schedule_id: str, job: str, *, enabled: bool) -> None:
+        self.here.schedule(schedule_id, job, rule_id=RULE if job == RULE else None, enabled=enabled)
+        self.model.wanted[schedule_id] = (job, enabled)
+
+
+def _job(work: Work) -> str:
+    return work.rule_id if isinstance(work, RulePass) else work.feed_id
 
 
 @pytest.fixture

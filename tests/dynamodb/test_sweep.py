@@ -69,7 +69,7 @@ def test_finds_what_expiry_has_exhausted(open_account: Callable[[int], Account])
         assert calls(here) == [Call(here.workspace_id)]
         attend(here.room(), here.workspace_id)
         assert here.states() == {"hourly": "DISABLED"}
-        # Booked, so that the stream sees the top-up to come leave zero.
+        # Booked: the account shows zero, and how low it is.
         balance = account.balance()
         assert (balance.available, balance.expired, balance.level) == (0, 10, 5)
         account.check_the_books()

@@ -271,14 +271,14 @@ def test_reads_go_on_as_a_debt_that_a_top_up_settles_before_anything_resumes(sho
     call_the_guard(shop)
     assert {schedule_id: shop.copies.get(schedule_id) for schedule_id in SCHEDULES} == untouched
     assert law_4(shop.customer)["owed"] == 2
-    assert shop.paused() == {"schedules": 3, "runs": 1}
+    assert shop.paused() == {"schedules": 3, "runs": 1, "passes": 0, "changes": False}
     assert shop.customer.get(f"/runs/{run_id}")["state"] == "paused"
 
     # Exactly the debt.
     shop.top_up(2)
     call_the_guard(shop)
     assert law_4(shop.customer)["owed"] == 0
-    assert shop.paused() == {"schedules": 3, "runs": 1}
+    assert shop.paused() == {"schedules": 3, "runs": 1, "passes": 0, "changes": False}
     assert shop.copies.states() == PAUSED
 
     expect(shop.customer("GET", "/records/product/a"), 200)
@@ -306,7 +306,7 @@ def test_a_person_may_start_an_import_and_try_one_out_while_it_is_paused(shop: S
     started = expect(person("POST", "/feeds/supplier/runs", {}), 202).json()
     run = wait(shop.customer, started["run_id"])
     assert (run["state"], run["channel"], run["credits"]) == ("paused", "person", 0)
-    assert shop.paused() == {"schedules": 3, "runs": 1}
+    assert shop.paused() == {"schedules": 3, "runs": 1, "passes": 0, "changes": False}
     shop.top_up(ROWS + 1)
     assert shop.finished(started["run_id"])["credits"] == ROWS
     assert law_4(shop.customer)["available"] == 1
@@ -325,7 +325,7 @@ def test_the_sweep_notices_that_the_last_credits_have_lapsed_and_that_others_cam
     invoke(shop.stack, "CreditSweep", {})
     until(shop.state_is(PAUSED))
     assert shop.paused() == {"schedules": 3, "runs": 0}
-    # The guard has booked what had lapsed: so the stream sees the account leave zero.
+    # The stream tells of the top-up.
     shop.top_up(1)
     until(shop.state_is(ON))
     assert law_4(shop.customer)["available"] == 1

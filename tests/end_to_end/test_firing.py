@@ -123,6 +123,63 @@ def test_a_run_of_a_feed_that_was_deleted_is_refused(hourly: Schedule, stack: Em
     assert customer.available() == 5000
 
 
+CLEARANCE: dict[str, Any] = {
+    "entity": "product",
+    "trigger": {"on": ["schedule"]},
+    "condition": "stock > 0",
+    "actions": [{"set": "label", "to": {"value": "clearance"}}],
+}
+
+
+@pytest.fixture
+def of_rule(
+    stack: EmbeddedStack, customer: Caller, add_record: Callable[[Caller, str, dict[str, Any]], None]
+) -> Schedule:
+    """A schedule of a rule that has four of six products to label, of which one is labelled already."""
+    for number in range(6):
+        labelled = {"label": "clearance"} if number == 5 else {}
+        add_record(customer, f"p{number}", {"stock": max(number - 1, 0)} | labelled)
+    expect(customer("PUT", "/rules/clearance", CLEARANCE), 201)
+    expect(customer("PUT", "/schedules/hourly", {"rule_id": "clearance", "expression": NEVER}), 201)
+    return Schedule(stack, customer)
+
+
+def test_a_schedule_of_a_rule_goes_through_all_records_and_pays_for_what_it_changes(
+    of_rule: Schedule, customer: Caller, spend: Callable[[Caller, int], None]
+) -> None:
+    # Due now: only the last 30 days are shown.
+    now = expect(customer("GET", "/schedules/hourly"), 200).json()["updated_at"]
+    started = of_rule.fire(now)
+    assert started["outcome"] == "started"
+    until(lambda: customer.get("/schedules/hourly")["cost"]["unchanged"] == 1)
+    assert customer.available() == 5000 - 1 - 3 * 2
+
+    shown = customer.get("/schedules/hourly")
+    assert (shown["feed_id"], shown["rule_id"], shown["last_run_id"]) == (None, "clearance", started["run_id"])
+    cost = shown["cost"]
+    assert (cost["credits"], cost["trigger_credits"], cost["record_credits"]) == (7, 1, 6)
+    assert (cost["started"], cost["runs"], cost["updated"]) == (1, 1, 3)
+    assert shown["expected"]["per_day"]["records"] == "6"
+    records = customer.get("/records/product")["items"]
+    assert sorted(record["key"] for record in records if record["attributes"].get("label")) == ["p2", "p3", "p4", "p5"]
+    (written,) = {record["operation_id"] for record in records if "clearance" in record["rules"]}
+    paid = customer.get(f"/operations/{written}")
+    assert (paid["kind"], paid["job_id"], paid["run_id"], paid["credits"]) == (
+        "rule",
+        "clearance",
+        started["run_id"],
+        6,
+    )
+    fired = customer.get(f"/operations/{started['operation_id']}")
+    assert (fired["kind"], fired["job_id"], fired["credits"]) == ("scheduled_job", "hourly", 1)
+
+    assert of_rule.fire(now) == {"outcome": "repeated", "operation_id": started["operation_id"]}
+    spend(customer, customer.available())
+    refused = of_rule.fire("2026-11-22T10:00:00Z")
+    assert (refused["outcome"], refused["reason"]) == ("refused", "out_of_credits")
+    law_4(customer)
+
+
 @pytest.mark.slow
 def test_eventbridge_scheduler_fires_by_itself(hourly: Schedule, customer: Caller, shop: Shop) -> None:
     shop.open.set()

@@ -72,7 +72,7 @@ class Instalments:
         self.check(run, records)
         view = self.customer.get("/credits")
         assert (view["state"], view["available"], view["owed"]) == ("paused", 0, 0)
-        assert view["paused"]["waiting"] == {"schedules": 1, "runs": 1}
+        assert view["paused"]["waiting"] == {"schedules": 1, "runs": 1, "passes": 0, "changes": False}
 
 
 @pytest.fixture(scope="module")

@@ -127,6 +127,35 @@ def test_a_schedule_is_replaced_as_a_whole(supplier: Caller, copy_of: CopyOf) ->
     assert json.loads(copy["Target"]["Input"])["version"] == second["version"]
 
 
+def test_a_schedule_runs_a_rule_that_is_there_and_scheduled(supplier: Caller, copy_of: CopyOf) -> None:
+    of_rule = {"feed_id": None, "rule_id": "clearance"}
+    rule = {"entity": "product", "trigger": {"on": ["updated"]}, "actions": [{"clear": "old_price"}]}
+
+    def refused(wanted: dict[str, Any]) -> tuple[str, str]:
+        (error,) = expect(supplier("PUT", "/schedules/nightly", NIGHTLY | wanted), 422).json()["errors"]
+        return error["field"], error["message"]
+
+    assert refused(of_rule) == ("rule_id", "there is no rule clearance")
+    expect(supplier("PUT", "/rules/clearance", rule), 201)
+    field, message = refused(of_rule)
+    assert (field, message.startswith("the rule clearance listens to changes")) == ("rule_id", True)
+    field, message = refused({"rule_id": "clearance"})
+    assert (field, message.endswith("name one of the two")) == ("body", True)
+    field, message = refused({"feed_id": None})
+    assert (field, message.startswith("name the feed")) == ("body", True)
+    assert copy_of(supplier, "nightly") is None
+
+    expect(supplier("PUT", "/rules/clearance", rule | {"trigger": {"on": ["schedule"]}}), 200)
+    made = expect(supplier("PUT", "/schedules/nightly", NIGHTLY | of_rule), 201).json()
+    assert (made["feed_id"], made["rule_id"], made["state"]) == (None, "clearance", "enabled")
+    assert [each["rule_id"] for each in supplier.get("/schedules")["items"]] == ["clearance"]
+    assert copy_of(supplier, "nightly") is not None
+    assert refusal(supplier("DELETE", "/rules/clearance"), 409) == "rule-in-use"
+
+    assert put(supplier, status=200)["rule_id"] is None
+    expect(supplier("DELETE", "/rules/clearance"), 204)
+
+
 def test_a_disabled_schedule_is_disabled_in_the_scheduler_and_comes_back(supplier: Caller, copy_of: CopyOf) -> None:
     off = put(supplier, enabled=False)
     assert (off["state"], off["next_firings"]) == ("disabled", [])

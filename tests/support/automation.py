@@ -16,9 +16,13 @@ from uuid import uuid4
 from shared.automation.announcing import Announcement
 from shared.automation.guard import GuardRoom
 from shared.automation.store import AutomationStore
-from shared.credits import Channel, Committed
+from shared.automation.waiting import WaitingStore
+from shared.credits import Channel, Committed, PriceList
 from shared.feeds.store import FeedStore
 from shared.ids import new_run_id
+from shared.rules.backlog import BacklogStore
+from shared.rules.passes.store import PassStore
+from shared.rules.store import RuleStore
 from shared.runs.model import PauseReason, Run, RunState, resumed
 from shared.runs.store import put_new_run
 from shared.schedules.commands import ScheduleRoom, delete_schedule, put_schedule
@@ -92,15 +96,20 @@ class Office:
         schedules = ScheduleRoom(
             schedules=ScheduleStore(client, self.world.work_table, backoff=AT_ONCE),
             feeds=FeedStore(client, self.world.work_table),
+            rules=RuleStore(client, self.world.work_table),
             ledger=self.account.ledger(client),
             scheduler=Scheduler(scheduler or plain_scheduler(self.world), target),
             clock=self.account.clock,
         )
         return GuardRoom(
             schedules=schedules,
+            waiting=WaitingStore(client, self.world.work_table),
             runs=self.world.runs(client),
+            passes=PassStore(client, self.world.work_table, backoff=AT_ONCE),
+            backlog=BacklogStore(client, self.world.work_table, backoff=AT_ONCE),
             automation=AutomationStore(client, self.world.work_table),
             announcer=self.told,
+            prices=PriceList(),
             # One after the other, so that a story happens in the same order each time it is told.
             at_once=1,
         )

@@ -13,8 +13,11 @@ from samtranslator.yaml_helper import yaml_parse
 
 from productsync.stack.build import PYTHON_VERSION
 from shared.credits.levels import FULL, THRESHOLDS
+from shared.rules.doorbells import RuleDoorbell
 from shared.runs.store import Doorbell
 from shared.schedules.store import DOORBELL as SCHEDULE_DOORBELL
+from tests.support.filters import matches
+from tests.support.functions import sample
 
 Resource = dict[str, Any]
 
@@ -28,6 +31,8 @@ FUNCTIONS = {
     "CreditSweep",
     "FeedPreparer",
     "ImportWorker",
+    "RuleRunner",
+    "RuleWorker",
     "RunDispatcher",
     "ScheduleRunner",
 }
@@ -53,6 +58,11 @@ ROUTES = {
     ("POST", "/runs/{run_id}/cancel"),
     ("POST", "/runs/{run_id}/resume"),
     ("GET", "/runs/{run_id}/rejections"),
+    ("GET", "/rules"),
+    ("GET", "/rules/{rule_id}"),
+    ("PUT", "/rules/{rule_id}"),
+    ("DELETE", "/rules/{rule_id}"),
+    ("POST", "/rules/{rule_id}/preview"),
     ("GET", "/schedules"),
     ("GET", "/schedules/{schedule_id}"),
     ("PUT", "/schedules/{schedule_id}"),
@@ -186,7 +196,14 @@ def test_only_who_pays_may_write_to_the_credit_table_and_the_guard_which_books_w
         if "CreditTable" in refers_to(statement["Resource"])
         and any(action.startswith(("dynamodb:Put", "dynamodb:Update")) for action in as_list(statement["Action"]))
     }
-    assert writers == {"ApiRole", "CreditGuardRole", "ImportWorkerRole", "ScheduleRunnerRole"}
+    assert writers == {
+        "ApiRole",
+        "CreditGuardRole",
+        "ImportWorkerRole",
+        "RuleRunnerRole",
+        "RuleWorkerRole",
+        "ScheduleRunnerRole",
+    }
 
 
 def test_nobody_may_scan_or_delete_what_was_paid_for() -> None:
@@ -197,10 +214,12 @@ def test_nobody_may_scan_or_delete_what_was_paid_for() -> None:
             assert "dynamodb:DeleteItem" not in actions, role
 
 
-def test_the_api_alone_deletes_records_and_definitions() -> None:
-    deleting = [(role, one) for role, one in statements() if "dynamodb:DeleteItem" in as_list(one["Action"])]
-    assert {role for role, _ in deleting} == {"ApiRole"}
-    assert set().union(*(refers_to(one["Resource"]) for _, one in deleting)) == {"CatalogTable", "WorkTable"}
+def test_the_api_alone_deletes_records_and_definitions_and_the_rules_worker_what_waited_for_it() -> None:
+    deleting: dict[str, set[str]] = {}
+    for role, statement in statements():
+        if "dynamodb:DeleteItem" in as_list(statement["Action"]):
+            deleting.setdefault(role, set()).update(refers_to(statement["Resource"]))
+    assert deleting == {"ApiRole": {"CatalogTable", "WorkTable"}, "RuleWorkerRole": {"WorkTable"}}
 
 
 def test_who_reads_files_is_told_which_are_missing() -> None:
@@ -232,9 +251,10 @@ def test_tables_are_recoverable_encrypted_and_kept(table: str) -> None:
     assert resource["UpdateReplacePolicy"] == "Retain"
 
 
-def test_the_credit_table_streams_both_images_and_the_work_table_the_new_one() -> None:
+def test_the_work_table_streams_the_new_image_and_the_others_both() -> None:
     tables = of_type("AWS::DynamoDB::Table")
-    assert tables["CreditTable"]["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+    for table in ("CatalogTable", "CreditTable"):
+        assert tables[table]["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
     assert tables["WorkTable"]["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
 
 
@@ -295,7 +315,7 @@ def test_every_queue_is_encrypted_and_has_dead_letters_or_is_dead_letters() -> N
 
 def test_every_trigger_reports_partial_failures_and_ends_in_dead_letters() -> None:
     mappings = of_type("AWS::Lambda::EventSourceMapping")
-    assert len(mappings) == 6
+    assert len(mappings) == 8
     for name, mapping in mappings.items():
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], name
         source_name = next(iter(refers_to(mapping["EventSourceArn"])))
@@ -316,7 +336,7 @@ def test_every_trigger_reports_partial_failures_and_ends_in_dead_letters() -> No
                 # What fails goes to the guard's queue, and the sweep finds the rest: nobody else has to wait for it.
                 assert (tries, age) == (5, 3600)
             else:
-                # As long as the stream keeps a record: an outage must cost no doorbell and no announcement.
+                # As long as the stream keeps a record: an outage must cost no doorbell, no announcement and no change.
                 assert (tries, age) == (-1, 24 * 3600), name
 
 
@@ -341,7 +361,7 @@ def test_a_stream_has_two_readers_at_most() -> None:
         for mapping in of_type("AWS::Lambda::EventSourceMapping").values()
         if "StartingPosition" in mapping
     ]
-    assert sorted(read) == ["CreditTable", "CreditTable", "WorkTable"]
+    assert sorted(read) == ["CatalogTable", "CreditTable", "CreditTable", "WorkTable"]
 
 
 def test_a_message_stays_hidden_as_long_as_its_function_may_run_and_no_longer() -> None:
@@ -362,15 +382,7 @@ def lets_through(mapping: str, old: dict[str, Any] | None, new: dict[str, Any]) 
     change: dict[str, Any] = {"Keys": {"sk": new["sk"]}, "NewImage": new}
     if old is not None:
         change["OldImage"] = old
-    return any(_matches(pattern, {"dynamodb": change}) for pattern in patterns_of(mapping))
-
-
-def _matches(pattern: Any, value: Any) -> bool:
-    if isinstance(pattern, dict):
-        return isinstance(value, dict) and all(
-            name in value and _matches(wanted, value[name]) for name, wanted in pattern.items()
-        )
-    return any(value not in one["anything-but"] if isinstance(one, dict) else value == one for one in pattern)
+    return any(matches(pattern, {"dynamodb": change}) for pattern in patterns_of(mapping))
 
 
 def an_image(**figures: int) -> dict[str, Any]:
@@ -379,34 +391,92 @@ def an_image(**figures: int) -> dict[str, Any]:
 
 def test_the_stream_calls_only_for_what_rings_a_doorbell() -> None:
     assert patterns_of("RunDispatcherDoorbell") == [
-        {"dynamodb": {"NewImage": {"doorbell": {"S": ["prepare", "import", "schedule"]}}}}
+        {"dynamodb": {"NewImage": {"doorbell": {"S": [*Doorbell, SCHEDULE_DOORBELL, *RuleDoorbell]}}}}
     ]
-    assert {*map(str, Doorbell), SCHEDULE_DOORBELL} == {"prepare", "import", "schedule"}
 
 
+def balance_image(available: int, revision: int = 1) -> dict[str, Any]:
+    return an_image(available=available, revision=revision)
+
+
+@pytest.mark.parametrize("revision", [1, 2, 9, 10])
 @pytest.mark.parametrize(
     ("old", "new", "is_called"),
     [
         (1, 0, True),
         (97, 0, True),
-        (0, 1, True),
-        (0, 5_000, True),
         (10, 9, False),
         (10, 1, False),
-        (1, 10, False),
-        (100, 1_000, False),
+        (10_000, 9_903, False),
         (0, 0, False),  # a read that is owed
     ],
 )
-def test_the_guard_is_called_when_a_balance_reaches_zero_or_leaves_it(old: int, new: int, is_called: bool) -> None:
-    assert lets_through("CreditGuardBalance", an_image(available=old), an_image(available=new)) is is_called
+def test_of_all_charges_the_guard_is_called_for_the_one_that_reaches_zero(
+    old: int, new: int, revision: int, *, is_called: bool
+) -> None:
+    assert lets_through("CreditGuardBalance", balance_image(old, revision), balance_image(new, revision)) is is_called
+
+
+@pytest.mark.parametrize("revision", [1, 2, 8, 9, 10, 19, 99, 100, 12_345])
+@pytest.mark.parametrize(
+    ("old", "new", "is_called"),
+    [
+        (0, 1, True),
+        (0, 5_000, True),
+        # What costs more than one credit may wait although one is left, whatever the level was and is.
+        (1, 2, True),
+        (1, 5_000, True),
+        (100, 1_000, True),
+        (5_000, 10_000, True),
+        (0, 0, False),  # all of it pays for what was owed
+    ],
+)
+def test_the_guard_is_called_for_every_top_up_that_leaves_something_to_spend(
+    old: int, new: int, revision: int, *, is_called: bool
+) -> None:
+    called = lets_through("CreditGuardBalance", balance_image(old, revision), balance_image(new, revision + 1))
+    assert called is is_called
+
+
+def test_the_guard_is_called_when_what_has_lapsed_is_booked_and_nothing_is_left() -> None:
+    assert lets_through("CreditGuardBalance", balance_image(10, 1), balance_image(0, 2))
 
 
 def test_the_guard_is_not_called_for_a_new_account_or_for_other_items() -> None:
-    assert not lets_through("CreditGuardBalance", None, an_image(available=0))
-    assert not lets_through("CreditGuardBalance", None, an_image(available=5_000))
+    assert not lets_through("CreditGuardBalance", None, balance_image(0))
+    assert not lets_through("CreditGuardBalance", None, balance_image(5_000))
     other = {"sk": {"S": "gr_1"}, "available": {"N": "0"}}
     assert not lets_through("CreditGuardBalance", other | {"available": {"N": "1"}}, other)
+
+
+def test_a_mapping_has_no_more_filters_than_an_account_has_without_asking() -> None:
+    for name, mapping in of_type("AWS::Lambda::EventSourceMapping").items():
+        assert len(mapping.get("FilterCriteria", {"Filters": []})["Filters"]) <= 5, name
+
+
+def test_rules_are_called_for_every_record_that_is_written_and_for_none_that_is_deleted() -> None:
+    record = {"sk": {"S": "A-1"}, "version": {"N": "2"}}
+    assert lets_through("RuleRunnerChange", None, record)
+    assert lets_through("RuleRunnerChange", record, record | {"version": {"N": "3"}})
+    (deleted,) = sample("rule_runner_deleted")["Records"]
+    assert not any(matches(pattern, deleted) for pattern in patterns_of("RuleRunnerChange"))
+
+
+@pytest.mark.parametrize(
+    ("mapping", "samples"),
+    [
+        (
+            "CreditGuardBalance",
+            ["credit_guard_exhausted", "credit_guard_topped_up", "credit_guard_topped_up_above_zero"],
+        ),
+        ("RunDispatcherDoorbell", ["run_dispatcher_new_run", "run_dispatcher_schedule", "run_dispatcher_rules"]),
+        ("RuleRunnerChange", ["rule_runner_created", "rule_runner_updated", "rule_runner_fired"]),
+    ],
+)
+def test_the_sample_events_are_what_the_mappings_let_through(mapping: str, samples: list[str]) -> None:
+    for name in samples:
+        for record in sample(name)["Records"]:
+            assert any(matches(pattern, record) for pattern in patterns_of(mapping)), name
 
 
 @pytest.mark.parametrize("before", [FULL, *THRESHOLDS])
@@ -490,6 +560,7 @@ def test_functions_are_told_what_they_read_of_the_environment(name: str) -> None
     for settings, variables in {
         "Target": {"SCHEDULE_GROUP", "SCHEDULE_RUNNER_ARN", "SCHEDULE_ROLE_ARN", "SCHEDULE_DEAD_LETTERS_ARN"},
         "GuardSettings": {"GUARD_QUEUE_URL"},
+        "RuleSettings": {"RULE_QUEUE_URL", "MAX_CHAIN_DEPTH", "RULE_FIRINGS_PER_HOUR"},
         "AnnouncementSettings": {"CREDIT_EVENTS_TOPIC_ARN"},
         "SourceSettings": {"SOURCE_HOSTS", "SOURCE_BUCKETS", "SOURCE_SECRETS_PREFIX"},
     }.items():
@@ -501,7 +572,7 @@ def test_who_announces_announces_on_the_default_bus_and_the_topic_of_this_stack(
     bus = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/default"
     for action, resource in (("events:PutEvents", {"Fn::Sub": bus}), ("sns:Publish", {"Ref": "CreditEventsTopic"})):
         allowed = {role: one["Resource"] for role, one in statements() if action in as_list(one["Action"])}
-        assert allowed == {"CreditAnnouncerRole": resource, "CreditGuardRole": resource}
+        assert allowed == dict.fromkeys(("CreditAnnouncerRole", "CreditGuardRole", "RuleWorkerRole"), resource)
     assert resources()["CreditEventsTopic"]["Properties"]["KmsMasterKeyId"] == "alias/aws/sns"
 
 
@@ -729,6 +800,8 @@ def test_the_defaults_are_those_of_the_design() -> None:
     assert defaults["StarterCredits"] == 5000
     assert defaults["OwedCap"] == 1000
     assert set(json.loads(defaults["ActionPrices"]).values()) == {1}
+    assert defaults["MaxChainDepth"] == 5
+    assert defaults["RuleFiringsPerHour"] == 100_000
 
 
 # --- people ---

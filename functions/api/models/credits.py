@@ -1,11 +1,15 @@
 """The credit account, as it is shown."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
+
+from pydantic import Field
 
 from functions.api.models.common import View, decimal_text, time_text
 from shared.automation.store import Automation, AutomationReason, AutomationState
+from shared.automation.waiting import Entry, Waits
 from shared.credits import Balance, Grant
 from shared.times import to_rfc3339
 
@@ -45,6 +49,8 @@ class WaitingView(View):
 
     schedules: int
     runs: int
+    passes: Annotated[int, Field(description="Passes of rules.")]
+    changes: Annotated[bool, Field(description="Whether changes of records wait for rules.")]
 
 
 class AutomationPausedView(View):
@@ -55,13 +61,21 @@ class AutomationPausedView(View):
     waiting: WaitingView
 
     @classmethod
-    def of(cls, automation: Automation | None, schedules: int, runs: int) -> Self:
-        """What waits for credits that are out; `automation` is what the guard has noted last."""
+    def of(cls, automation: Automation | None, schedules: int, entries: Sequence[Entry]) -> Self:
+        """What waits for credits that are out; `automation` is what the guard has noted last, `entries` are from
+        the index.
+        """
+        kinds = Counter(entry.kind for entry in entries)
         is_noted = automation is not None and automation.state is AutomationState.PAUSED
         return cls(
             since=to_rfc3339(automation.since) if automation is not None and is_noted else None,
             reason=AutomationReason.OUT_OF_CREDITS.value,
-            waiting=WaitingView(schedules=schedules, runs=runs),
+            waiting=WaitingView(
+                schedules=schedules,
+                runs=kinds[Waits.RUN],
+                passes=kinds[Waits.PASS],
+                changes=kinds[Waits.BACKLOG] > 0,
+            ),
         )
 
 

@@ -26,7 +26,8 @@ class MoneyView(View):
 class OperationView(View):
     """What ran, for which job and run, how many credits it took, and from which grants they came.
 
-    `refused` says why what was due did not happen; then it cost nothing.
+    `job_version` is the version of the rule that fired. `refused` says why what was due did not happen; then it cost
+    nothing.
     """
 
     operation_id: str
@@ -34,6 +35,7 @@ class OperationView(View):
     kind: str
     channel: str
     job_id: str | None
+    job_version: int | None
     run_id: str | None
     credits: int
     owed: int
@@ -51,6 +53,7 @@ class OperationView(View):
             kind=operation.kind.value,
             channel=operation.channel.value,
             job_id=operation.job_id,
+            job_version=operation.job_version,
             run_id=operation.run_id,
             credits=operation.credits,
             owed=operation.owed,

@@ -32,8 +32,17 @@ class RecordRequest(Request):
     ]
 
 
+class RecordRuleView(View):
+    """The last write of a record that a rule made: the version that it came to, and the operation that paid for it."""
+
+    version: int
+    operation_id: str
+
+
 class RecordView(View):
-    """A record. `operation_id` names what paid for its last write; null where a person wrote it."""
+    """A record. `operation_id` names what paid for its last write; null where a person wrote it. `rules` names for each
+    rule that has written it the last time that it did, whoever has written it since.
+    """
 
     entity: str
     key: str
@@ -42,6 +51,7 @@ class RecordView(View):
     created_at: str
     updated_at: str
     operation_id: str | None
+    rules: Mapping[str, RecordRuleView]
 
     @classmethod
     def of(cls, record: Record) -> Self:
@@ -53,4 +63,8 @@ class RecordView(View):
             created_at=to_rfc3339(record.created_at),
             updated_at=to_rfc3339(record.updated_at),
             operation_id=record.operation_id,
+            rules={
+                rule_id: RecordRuleView(version=mark.version, operation_id=mark.operation_id)
+                for rule_id, mark in sorted(record.marks.items())
+            },
         )

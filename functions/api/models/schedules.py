@@ -5,7 +5,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StrictBool, field_validator
+from pydantic import Field, StrictBool, field_validator, model_validator
 
 from functions.api.models.common import Request, View, decimal_text
 from shared.credits import PriceList
@@ -30,9 +30,10 @@ State = Literal["enabled", "disabled", "paused"]
 
 
 class ScheduleRequest(Request):
-    """What an owner wants: which feed is pulled, and when."""
+    """What an owner wants: which feed is pulled, or which rule is run, and when. One of the two is named."""
 
-    feed_id: Annotated[str, Field(max_length=100, description="A feed with a source to pull from.")]
+    feed_id: Annotated[str | None, Field(max_length=100, description="A feed with a source to pull from.")] = None
+    rule_id: Annotated[str | None, Field(max_length=100, description="A rule that only schedules run.")] = None
     expression: Annotated[
         str,
         Field(max_length=MAX_LENGTH, description="rate(…), cron(…) or at(…), as EventBridge Scheduler writes them."),
@@ -53,6 +54,14 @@ class ScheduleRequest(Request):
     def _known_zone(cls, name: str) -> str:
         return zone_named(name).key
 
+    @model_validator(mode="after")
+    def _one_job(self) -> Self:
+        if self.feed_id is None and self.rule_id is None:
+            raise ValueError("name the feed that is pulled (feed_id), or the rule that is run (rule_id)")
+        if self.feed_id is not None and self.rule_id is not None:
+            raise ValueError("a schedule pulls a feed (feed_id) or runs a rule (rule_id): name one of the two")
+        return self
+
     def definition(self, now: datetime) -> ScheduleDefinition:
         """The definition. Raises BadExpression when it would never fire from `now` on; a time that is past may stand in
         a schedule that is switched off.
@@ -62,6 +71,7 @@ class ScheduleRequest(Request):
             check_that_it_fires(expression, zone_named(self.time_zone), now)
         return ScheduleDefinition(
             feed_id=self.feed_id,
+            rule_id=self.rule_id,
             expression=self.expression,
             time_zone=self.time_zone,
             enabled=self.enabled,
@@ -70,10 +80,13 @@ class ScheduleRequest(Request):
 
 
 class ScheduleSummaryView(View):
-    """A schedule in a listing. `enabled` is what its owner wants, `state` what comes of it."""
+    """A schedule in a listing: of a feed or of a rule; the other of the two is null. `enabled` is what its owner wants,
+    `state` what comes of it.
+    """
 
     schedule_id: str
-    feed_id: str
+    feed_id: str | None
+    rule_id: str | None
     expression: str
     time_zone: str
     enabled: bool
@@ -96,6 +109,7 @@ class ScheduleSummaryView(View):
         return cls(
             schedule_id=schedule.schedule_id,
             feed_id=wanted.feed_id,
+            rule_id=wanted.rule_id,
             expression=wanted.expression,
             time_zone=wanted.time_zone,
             enabled=wanted.enabled,
@@ -110,7 +124,9 @@ class ScheduleSummaryView(View):
 
 
 class PastCostView(View):
-    """What a schedule did in the last 30 days, today included, and the credits for it."""
+    """What a schedule did in the last 30 days, today included, and the credits for it. `runs` are those of its feed, or
+    the passes of its rule; `record_credits` hold what the rule's firings cost.
+    """
 
     days: int
     since: str
@@ -185,7 +201,9 @@ class FrequencyView(ExpectedView):
 class ScheduleView(ScheduleSummaryView):
     """A schedule with its costs."""
 
-    last_run_id: Annotated[str | None, Field(description="Of the last 30 days.")]
+    last_run_id: Annotated[
+        str | None, Field(description="Of the last 30 days; the pass of a rule, as operations name it in `run_id`.")
+    ]
     cost: PastCostView
     expected: ExpectedView
     frequencies: list[FrequencyView]

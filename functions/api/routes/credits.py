@@ -39,5 +39,5 @@ def _paused(room: Services, workspace_id: str) -> AutomationPausedView:
     return AutomationPausedView.of(
         room.automation.get(workspace_id),
         schedules=sum(schedule.definition.enabled for schedule in room.schedules.all(workspace_id)),
-        runs=len(room.runs.waiting(workspace_id)),
+        entries=room.waiting.for_credits(workspace_id),
     )

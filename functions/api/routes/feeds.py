@@ -9,11 +9,12 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path
 
 from functions.api.answers import answer
+from functions.api.in_use import refuse_pulled_feed
 from functions.api.models.common import Identifier, Page, documented, page
 from functions.api.models.feeds import FeedView, UploadRequest, UploadView
 from functions.api.paging import DEFAULT_LIMIT, Cursor, Limit, store_cursor
 from functions.api.principals import workspace_of
-from functions.api.problems import FieldError, Refusal, conflict, invalid, not_found, too_large
+from functions.api.problems import FieldError, Refusal, invalid, not_found, too_large
 from functions.api.routing import new_router
 from functions.api.services import credential_store, services, source_settings
 from shared.feeds.definition import FeedDefinition
@@ -23,9 +24,6 @@ from shared.sources.rules import problem_of
 from shared.workspaces import Scope
 
 router = new_router()
-
-_NAMED_SCHEDULES = 10
-"""Schedules that are named where a feed is in use."""
 
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
@@ -82,11 +80,7 @@ def delete_feed(feed_id: Identifier) -> Response[str]:
     if not re.fullmatch(_NAME, feed_id):
         # Nobody could put it, and Secrets Manager knows no such names.
         raise Refusal(not_found(f"There is no feed {feed_id}."))
-    users = [each for each in services().schedules.all(workspace_id) if each.definition.feed_id == feed_id]
-    if users:
-        named = ", ".join(each.schedule_id for each in users[:_NAMED_SCHEDULES])
-        more = f" and {len(users) - _NAMED_SCHEDULES} more" if len(users) > _NAMED_SCHEDULES else ""
-        raise Refusal(conflict("feed-in-use", f"Schedules pull it: {named}{more}. Delete them first."))
+    refuse_pulled_feed(workspace_id, feed_id)
     # Before the feed: a new one of the same name must not find them.
     credential_store().delete(workspace_id, feed_id)
     if not services().feeds.delete(workspace_id, feed_id):

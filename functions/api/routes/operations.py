@@ -1,5 +1,6 @@
 """The operation log: where every credit went. Free."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated
@@ -16,6 +17,7 @@ from functions.api.problems import FieldError, Refusal, invalid, not_found
 from functions.api.routing import new_router
 from functions.api.services import Services, services
 from shared.credits import OperationFilter, OperationKind
+from shared.ids import time_of
 from shared.workspaces import Scope
 
 router = new_router()
@@ -24,8 +26,12 @@ DEFAULT_PERIOD = timedelta(days=30)
 
 Since = Annotated[PointInTime | None, Query(alias="from", description="Default: 30 days before `to`.")]
 Until = Annotated[PointInTime | None, Query(alias="to", description="Default: now. Both ends are included.")]
-JobId = Annotated[str | None, Query(min_length=1, max_length=100, description="The feed or schedule that it was for.")]
-RunId = Annotated[str | None, Query(min_length=1, max_length=100, description="The run that it was a part of.")]
+JobId = Annotated[
+    str | None, Query(min_length=1, max_length=100, description="The feed, schedule or rule that it was for.")
+]
+RunId = Annotated[
+    str | None, Query(min_length=1, max_length=100, description="The run that it was a part of, or the pass of a rule.")
+]
 
 
 @router.get(
@@ -68,11 +74,15 @@ def get_operation(operation_id: Identifier) -> Response[str]:
 def _period(
     room: Services, workspace_id: str, since: datetime | None, until: datetime | None, run_id: str | None
 ) -> tuple[datetime, datetime]:
-    """The period to look through: what was asked for, or the time of the run, or the last 30 days."""
+    """The period to look through: what was asked for, or the time of the run or pass, or the last 30 days."""
     run = room.runs.get(workspace_id, run_id) if run_id is not None and None in (since, until) else None
     if run is not None:
         since = since or run.created_at
         until = until or (run.updated_at if run.state.is_over else None)
+    elif run_id is not None and run_id.startswith("pass_"):
+        # The pass of a rule: its identifier carries the time at which it began.
+        with suppress(ValueError):
+            since = since or max(time_of(run_id), time_of(workspace_id))
     last = until or room.clock()
     first = since or last - DEFAULT_PERIOD
     if first > last:

@@ -1,4 +1,6 @@
-"""Schedules: recurring pulls of a feed. Free: they only configure automation; what they set off is charged."""
+"""Schedules: recurring pulls of a feed, or runs of a rule. Free: they only configure automation; what they set off is
+charged.
+"""
 
 import re
 from http import HTTPStatus
@@ -15,7 +17,16 @@ from functions.api.principals import workspace_of
 from functions.api.problems import FieldError, Refusal, invalid, not_found
 from functions.api.routing import new_router
 from functions.api.services import Services, schedule_room, services
-from shared.schedules.commands import NothingToPull, NotTaken, UnknownFeed, delete_schedule, is_paused, put_schedule
+from shared.schedules.commands import (
+    NothingToPull,
+    NotScheduled,
+    NotTaken,
+    UnknownFeed,
+    UnknownRule,
+    delete_schedule,
+    is_paused,
+    put_schedule,
+)
 from shared.schedules.costs import first_day
 from shared.schedules.cron import BadExpression
 from shared.schedules.history import day_of
@@ -84,6 +95,13 @@ def set_schedule(schedule_id: ScheduleId, wanted: Annotated[ScheduleRequest, Bod
         case NothingToPull(feed_id):
             problem = f"the feed {feed_id} has no source to pull from; give it one, of type http or s3"
             raise Refusal(invalid([FieldError("feed_id", problem)]))
+        case UnknownRule(rule_id):
+            raise Refusal(invalid([FieldError("rule_id", f"there is no rule {rule_id}")]))
+        case NotScheduled(rule_id):
+            problem = (
+                f'the rule {rule_id} listens to changes; a schedule runs rules whose trigger is {{"on": ["schedule"]}}'
+            )
+            raise Refusal(invalid([FieldError("rule_id", problem)]))
         case NotTaken(reason):
             raise Refusal(invalid([FieldError("schedule", f"EventBridge Scheduler does not take it: {reason}")]))
         case other:
@@ -93,7 +111,7 @@ def set_schedule(schedule_id: ScheduleId, wanted: Annotated[ScheduleRequest, Bod
 @router.delete(
     "/schedules/<schedule_id>",
     summary="Delete a schedule",
-    description="Runs that it started go on; what it did stays in the operation log.",
+    description="Runs and passes that it started go on; what it did stays in the operation log.",
     responses={HTTPStatus.NO_CONTENT: {"description": "It is gone."}},
 )
 def remove_schedule(schedule_id: Identifier) -> Response[str]:

@@ -23,6 +23,9 @@ ENVIRONMENT = {
     "DATA_BUCKET": "data",
     "PREPARE_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/prepare",
     "IMPORT_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/import",
+    "RULE_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/rules",
+    "MAX_CHAIN_DEPTH": "5",
+    "RULE_FIRINGS_PER_HOUR": "100000",
     "STARTER_CREDITS": "5000",
     "ACTION_PRICES": '{"record_created":1,"record_updated":1,"scheduled_job":1,"rule_fired":1,"api_call":1}',
     "CURRENCY": "EUR",
@@ -75,10 +78,12 @@ def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     for module in (services, authorizer):
         monkeypatch.setattr(module, "dynamodb_client", lambda: client)
     services.services.cache_clear()
+    services.rule_room.cache_clear()
     authorizer.store.cache_clear()
     with Stubber(client) as stubber:
         yield stubber
     services.services.cache_clear()
+    services.rule_room.cache_clear()
     authorizer.store.cache_clear()
 
 

@@ -22,6 +22,7 @@ from functions.api.models.workspaces import TopUpRequest, WorkspaceRequest
 from functions.api.paging import opaque, store_cursor
 from functions.api.problems import Refusal
 from shared.automation.store import REASON_OF, Automation, AutomationState
+from shared.automation.waiting import Entry, Waits
 from shared.catalog import Record
 from shared.credits import (
     Action,
@@ -226,11 +227,11 @@ def test_a_pause_is_told_with_its_beginning_once_the_guard_has_noted_it(
         announced=noted,
         listed=True,
     )
-    view = AutomationPausedView.of(automation or None, schedules=2, runs=1)
+    view = AutomationPausedView.of(automation or None, schedules=2, entries=[Entry("ws", Waits.RUN, "run_1")])
     assert view.model_dump() == {
         "since": since,
         "reason": "out_of_credits",
-        "waiting": {"schedules": 2, "runs": 1},
+        "waiting": {"schedules": 2, "runs": 1, "passes": 0, "changes": False},
     }
 
 

@@ -70,11 +70,28 @@ def test_every_field_that_is_wrong_is_named() -> None:
         {"time_zone": "x" * 51},
         {"description": "x" * 513},
         {"feed_id": "x" * 101},
+        {"feed_id": None, "rule_id": "x" * 101},
         {"rules": []},
     ],
 )
 def test_what_no_schedule_can_hold_is_refused(wrong: dict[str, Any]) -> None:
     assert len(told(WANTED | wrong)) == 1
+
+
+def test_a_rule_stands_in_the_place_of_a_feed() -> None:
+    wanted = {"rule_id": "sale", "feed_id": None, "expression": "rate(1 day)"}
+    definition = ScheduleRequest.model_validate(wanted).definition(NOW)
+    assert (definition.feed_id, definition.rule_id) == (None, "sale")
+    view = ScheduleSummaryView.of(schedule(feed_id=None, rule_id="sale"), paused=False, now=NOW)
+    assert (view.feed_id, view.rule_id) == (None, "sale")
+    assert ScheduleSummaryView.of(schedule(), paused=False, now=NOW).rule_id is None
+
+
+def test_a_schedule_names_one_thing_to_do() -> None:
+    (nothing,) = told({"expression": "rate(1 day)"})
+    assert nothing == "body: name the feed that is pulled (feed_id), or the rule that is run (rule_id)"
+    (both,) = told(WANTED | {"rule_id": "sale"})
+    assert both == "body: a schedule pulls a feed (feed_id) or runs a rule (rule_id): name one of the two"
 
 
 def test_what_would_never_fire_is_refused_though_it_is_switched_off() -> None:

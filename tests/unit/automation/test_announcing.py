@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import boto3
@@ -16,10 +17,13 @@ from shared.automation.announcing import (
     AnnouncementRefused,
     Announcer,
     of_automation,
+    of_suspension,
     running_low,
 )
 from shared.automation.store import Automation, AutomationReason, AutomationState
 from shared.credits import Balance
+from shared.rules.definition import RuleDefinition
+from shared.rules.model import Rule
 
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:credit-events"
 AT = datetime(2026, 11, 22, 8, 0, 0, 123_000, tzinfo=UTC)
@@ -125,6 +129,36 @@ def test_a_pause_and_the_end_of_it_say_since_when_and_why() -> None:
     assert going_on.document()["event"] == "Automation Resumed"
     assert going_on.document()["reason"] == "credits_available"
     assert going_on.announcement_id == "ws_1.automation.8"
+
+
+def test_a_suspension_names_the_rule_and_its_version() -> None:
+    rule = Rule(
+        workspace_id="ws_1",
+        rule_id="gross",
+        definition=RuleDefinition.model_validate(
+            {"entity": "product", "trigger": {"on": ["updated"]}, "actions": [{"clear": "old"}]}
+        ),
+        version=17,
+        created_at=AT,
+        updated_at=AT,
+        suspended_at=AT,
+    )
+    suspended = of_suspension(rule, 100)
+    assert suspended.kind is AnnouncementKind.RULE_SUSPENDED
+    assert suspended.document() == {
+        "announcement_id": "ws_1.rule.gross.17",
+        "event": "Rule Suspended",
+        "workspace_id": "ws_1",
+        "at": "2026-11-22T08:00:00.123Z",
+        "since": "2026-11-22T08:00:00.123Z",
+        "reason": "fired_too_often",
+        "rule_id": "gross",
+        "rule_version": 17,
+        "entity": "product",
+        "firings_per_hour": 100,
+    }
+    with pytest.raises(ValueError, match="not suspended"):
+        of_suspension(replace(rule, suspended_at=None), 100)
 
 
 def test_a_repetition_carries_the_same_identifier_and_another_crossing_another() -> None:

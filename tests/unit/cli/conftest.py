@@ -166,7 +166,7 @@ def make_credits(available: int = 4939) -> dict[str, Any]:
         else {
             "since": "2026-11-22T08:00:02.000Z",
             "reason": "out_of_credits",
-            "waiting": {"schedules": 2, "runs": 1},
+            "waiting": {"schedules": 2, "runs": 1, "passes": 0, "changes": False},
         },
         "available": available,
         "owed": 0,

@@ -102,7 +102,7 @@ class Story:
             "paused": {
                 "since": "2026-11-22T08:00:02.000Z",
                 "reason": "out_of_credits",
-                "waiting": {"schedules": 1, "runs": 1},
+                "waiting": {"schedules": 1, "runs": 1, "passes": 0, "changes": False},
             },
         }
     )
@@ -232,7 +232,7 @@ def other_reason(story: Story) -> None:
 
 
 def nothing_waits(story: Story) -> None:
-    story.empty["paused"]["waiting"] = {"schedules": 0, "runs": 1}
+    story.empty["paused"]["waiting"] = {"schedules": 0, "runs": 1, "passes": 0, "changes": False}
 
 
 def owes(story: Story) -> None:
@@ -284,7 +284,7 @@ def wrong_balance(story: Story) -> None:
         (writes_for_free, "The sync at its pause, credits: expected 1999, got 1998"),
         (runs_ahead, "Products with their new stock at the pause: expected 1999, got 2000"),
         (other_reason, "The sync at its pause, why: expected out_of_credits, got cancelled"),
-        (nothing_waits, "What waits: expected {'schedules': 1, 'runs': 1}"),
+        (nothing_waits, "What waits: expected {'schedules': 1, 'runs': 1, 'passes': 0, 'changes': False}"),
         (owes, "Credits at the pause: expected (0, 0), got (0, 2)"),
         (charged_edit, "The hand edit, credits: expected 0, got 1"),
         (lost_row, "Products as the supplier has them: expected (3000, 3000), got (2999, 2999)"),

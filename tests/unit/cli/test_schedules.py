@@ -28,6 +28,7 @@ def make_schedule(**changed: Any) -> dict[str, Any]:
     return {
         "schedule_id": "nightly",
         "feed_id": "supplier",
+        "rule_id": None,
         "expression": "cron(0 6 * * ? *)",
         "time_zone": "Europe/Berlin",
         "enabled": True,
@@ -139,10 +140,49 @@ def test_what_is_left_out_stays_as_it_is(shell: Shell, api: FakeApi) -> None:
     }
 
 
-def test_a_new_schedule_needs_a_feed_and_an_expression(shell: Shell, api: FakeApi) -> None:
-    result = shell.run("schedules", "set", "nightly", "--feed-id", "supplier")
+@pytest.mark.parametrize(
+    "given",
+    [["--feed-id", "supplier"], ["--rule-id", "sale"], ["--expression", "rate(1 day)"]],
+    ids=["a feed", "a rule", "an expression"],
+)
+def test_a_new_schedule_needs_something_to_do_and_an_expression(shell: Shell, api: FakeApi, given: list[str]) -> None:
+    result = shell.run("schedules", "set", "nightly", *given)
     assert result.exit_code == 2
     assert api.sent("PUT", "/schedules/nightly") == []
+
+
+def test_a_schedule_of_a_rule_is_sent_and_shown_as_one(shell: Shell, api: FakeApi) -> None:
+    of_rule = make_schedule(feed_id=None, rule_id="sale")
+    api.on("PUT", "/schedules/nightly", of_rule, status=201)
+    result = shell.run("schedules", "set", "nightly", "--rule-id", "sale", "--expression", "rate(1 day)")
+    assert sent(api) == {"rule_id": "sale", "expression": "rate(1 day)"}
+    assert re.search(r"Rule +sale\n", result.stdout)
+    assert "Feed" not in result.stdout
+    api.on("GET", "/schedules", {"items": [SUMMARY | {"feed_id": None, "rule_id": "sale"}], "next_cursor": None})
+    assert re.search(r"nightly +rule sale +cron", shell.run("schedules", "list").stdout)
+
+
+@pytest.mark.parametrize(
+    ("before", "option", "after"),
+    [
+        ({}, ["--rule-id", "sale"], {"rule_id": "sale"}),
+        ({"feed_id": None, "rule_id": "sale"}, ["--feed-id", "f"], {"feed_id": "f"}),
+    ],
+)
+def test_a_rule_takes_the_place_of_a_feed_and_a_feed_that_of_a_rule(
+    shell: Shell, api: FakeApi, before: dict[str, Any], option: list[str], after: dict[str, str]
+) -> None:
+    api.on("GET", "/schedules/nightly", make_schedule(**before))
+    api.on("PUT", "/schedules/nightly", make_schedule())
+    assert shell.run("schedules", "set", "nightly", *option).exit_code == 0
+    assert {name: value for name, value in sent(api).items() if name in ("feed_id", "rule_id")} == after
+
+
+def test_a_feed_and_a_rule_at_once_are_refused(shell: Shell, api: FakeApi) -> None:
+    result = shell.run("schedules", "set", "nightly", "--feed-id", "f", "--rule-id", "sale")
+    assert result.exit_code == 2
+    assert "not both" in result.stderr
+    assert api.sent("GET", "/schedules/nightly") == []
 
 
 def test_a_bad_expression_is_told_as_the_api_told_it(shell: Shell, api: FakeApi) -> None:

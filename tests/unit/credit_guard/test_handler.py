@@ -76,9 +76,9 @@ def call(event: dict[str, Any], context: Context | None = None) -> list[str]:
     return failed(guard.handler(event, context or Context()))  # type: ignore[arg-type]  # what it reads of a context
 
 
-@pytest.mark.parametrize("name", ["exhausted", "topped_up"])
+@pytest.mark.parametrize("name", ["exhausted", "topped_up", "topped_up_above_zero"])
 @pytest.mark.usefixtures("sqs")
-def test_a_balance_that_reached_zero_or_left_it_sends_the_guard(sent_for: Guard, name: str) -> None:
+def test_a_balance_that_reached_zero_or_was_topped_up_sends_the_guard(sent_for: Guard, name: str) -> None:
     assert call(sample(f"credit_guard_{name}")) == []
     assert sent_for.attended == [(WORKSPACE, None)]
 

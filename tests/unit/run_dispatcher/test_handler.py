@@ -18,6 +18,7 @@ from tests.support.functions import Context
 PREPARE = "https://sqs.eu-central-1.amazonaws.com/123456789012/prepare"
 IMPORT = "https://sqs.eu-central-1.amazonaws.com/123456789012/import"
 GUARD = "https://sqs.eu-central-1.amazonaws.com/123456789012/guard"
+RULES = "https://sqs.eu-central-1.amazonaws.com/123456789012/rules"
 WORKSPACE = "ws_01KAMZ5Q000000000000000001"
 FIRST_RUN = "run_01KAMZ8E000000000000000001"
 SECOND_RUN = "run_01KAMZ8E000000000000000002"
@@ -34,6 +35,9 @@ def sqs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
         "PREPARE_QUEUE_URL": PREPARE,
         "IMPORT_QUEUE_URL": IMPORT,
         "GUARD_QUEUE_URL": GUARD,
+        "RULE_QUEUE_URL": RULES,
+        "MAX_CHAIN_DEPTH": "5",
+        "RULE_FIRINGS_PER_HOUR": "100000",
         "STARTER_CREDITS": "5000",
         "ACTION_PRICES": '{"record_created":1,"record_updated":1,"scheduled_job":1,"rule_fired":1,"api_call":1}',
         "CURRENCY": "EUR",
@@ -45,11 +49,13 @@ def sqs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
         monkeypatch.setenv(name, value)
     dispatcher.settings.cache_clear()
     dispatcher.guard_settings.cache_clear()
+    dispatcher.rule_settings.cache_clear()
     monkeypatch.setattr(dispatcher, "sqs", lambda: client)
     with Stubber(client) as stubber:
         yield stubber
     dispatcher.settings.cache_clear()
     dispatcher.guard_settings.cache_clear()
+    dispatcher.rule_settings.cache_clear()
 
 
 def event(project: Path, name: str) -> dict[str, Any]:
@@ -93,6 +99,26 @@ def test_a_schedule_that_was_put_goes_to_the_guard(project: Path, sqs: Stubber) 
     sqs.assert_no_pending_responses()
 
 
+def call_of_rules(sqs: Stubber, **about: object) -> None:
+    body = json.dumps({"workspace_id": WORKSPACE, **about})
+    sqs.add_response("send_message", {"MessageId": "1"}, sent_to(RULES, body))
+
+
+def test_what_rules_have_to_do_goes_to_their_worker(project: Path, sqs: Stubber) -> None:
+    call_of_rules(sqs, backlog=2)
+    call_of_rules(sqs, pass_id="pass_01KAMZ8E000000000000000001", leg=1)
+    call_of_rules(sqs, rule_id="gross-price", suspended=1795334400123)
+    assert call(event(project, "rules")) == []
+    sqs.assert_no_pending_responses()
+
+
+def test_a_backlog_that_comes_twice_is_sent_twice_and_that_is_fine(project: Path, sqs: Stubber) -> None:
+    call_of_rules(sqs, backlog=2)
+    call_of_rules(sqs, backlog=2)
+    assert call(event(project, "rules_duplicate")) == []
+    sqs.assert_no_pending_responses()
+
+
 def test_a_record_that_comes_twice_is_sent_twice_and_that_is_fine(project: Path, sqs: Stubber) -> None:
     expect(sqs, PREPARE, FIRST_RUN)
     expect(sqs, PREPARE, FIRST_RUN)
@@ -105,11 +131,15 @@ def test_a_run_without_a_doorbell_is_nobodys_business(project: Path, sqs: Stubbe
     sqs.assert_no_pending_responses()
 
 
+@pytest.mark.parametrize("name", ["malformed", "rules_malformed"])
 def test_what_is_malformed_is_logged_and_holds_up_nobody(
-    project: Path, sqs: Stubber, caplog: pytest.LogCaptureFixture
+    project: Path, sqs: Stubber, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    document = event(project, "malformed")
-    expect(sqs, PREPARE, FIRST_RUN)
+    document = event(project, name)
+    if name == "malformed":
+        expect(sqs, PREPARE, FIRST_RUN)
+    else:
+        call_of_rules(sqs, backlog=2)
     assert call(document) == []
     sqs.assert_no_pending_responses()
     assert caplog.text.count("a doorbell that nothing of ours has") == len(document["Records"]) - 1

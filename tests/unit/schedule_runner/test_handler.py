@@ -20,9 +20,12 @@ from botocore.stub import Stubber
 from functions.schedule_runner import handler as runner
 from shared.credits import Ledger, PriceList
 from shared.feeds.store import FeedStore
+from shared.rules.passes.store import PassStore
+from shared.rules.store import RuleStore
 from shared.runs.artifacts import RunArtifacts
 from shared.runs.store import RunStore
 from shared.schedules.firing import Firing, FiringRoom
+from shared.schedules.jobs import JobRoom
 from shared.schedules.store import ScheduleStore
 from shared.schedules.syncs import LatestSyncs
 from tests.support.functions import Context
@@ -37,10 +40,14 @@ def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     client = boto3.client("dynamodb", region_name="eu-central-1")
     room = FiringRoom(
         schedules=ScheduleStore(client, "work"),
-        feeds=FeedStore(client, "work"),
-        runs=RunStore(client, "work"),
+        jobs=JobRoom(
+            feeds=FeedStore(client, "work"),
+            runs=RunStore(client, "work"),
+            artifacts=RunArtifacts(boto3.client("s3", region_name="eu-central-1"), "data"),
+            rules=RuleStore(client, "work"),
+            passes=PassStore(client, "work"),
+        ),
         syncs=LatestSyncs(client, "work"),
-        artifacts=RunArtifacts(boto3.client("s3", region_name="eu-central-1"), "data"),
         ledger=Ledger(client, "credit"),
         prices=PriceList(),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -62,6 +63,25 @@ def test_a_quarter_of_an_hour_costs_96_times_the_triggers_of_daily_and_the_same_
     assert quarters.total == 98
     assert daily.total == 3
     assert answer.expected == daily
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a pass of a rule has done: three firings on as many records."""
+
+    created: int = 1
+    updated: int = 2
+    unchanged: int = 4
+    credits: int = 6
+
+
+def test_a_pass_of_a_rule_counts_as_a_run_with_what_its_firings_cost() -> None:
+    day = DayTally(day=date(2026, 11, 21), started=2, trigger_credits=2).with_run(Done()).with_run(Done())
+    answer = costs(day, made_at=NOW - timedelta(days=2))
+    assert (answer.past.runs, answer.past.created, answer.past.updated, answer.past.unchanged) == (2, 2, 4, 8)
+    assert (answer.past.trigger_credits, answer.past.record_credits, answer.past.credits) == (2, 12, 14)
+    assert answer.expected.records == 6
+    assert answer.expected.total == 7
 
 
 def test_a_schedule_that_was_made_lately_is_averaged_over_its_own_time() -> None:

@@ -31,6 +31,12 @@ def test_whether_a_time_is_one_of_the_expression(expression: str, at: datetime, 
     assert definition(expression).is_due_at(at) is is_due
 
 
+@pytest.mark.parametrize("named", [{}, {"feed_id": "stock", "rule_id": "sale"}])
+def test_a_schedule_has_one_thing_to_do(named: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="a feed or a rule"):
+        ScheduleDefinition(**named, expression="rate(1 day)", time_zone="UTC", enabled=True, description="")
+
+
 def test_what_is_over_fires_no_more() -> None:
     once = definition("at(2026-11-22T06:00:00)")
     assert once.fires_again(datetime(2026, 11, 22, 4, 59, tzinfo=UTC))

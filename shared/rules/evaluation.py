@@ -1,0 +1,324 @@
+"""What a rule comes to on one record. Pure: nothing is read, and nothing is written.
+
+An attribute that the record does not have is null. A condition that needs one does not hold; an action that needs one
+fails, and so does the rule on this record. All actions are computed on the record as it was before any of them. What
+comes to null is cleared.
+"""
+
+from __future__ import annotations
+
+import decimal
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from threading import Lock
+from typing import Any, assert_never
+
+from shared.catalog import Mark, Record, record_size, same
+from shared.dynamo.values import MAX_ITEM_BYTES
+from shared.edits.attributes import AttributeRefused, kept
+from shared.feeds.exact_numbers import MAX_DIGITS, as_text
+from shared.rules.definition import (
+    MAX_KEY_BYTES,
+    AttributeValue,
+    ClearAction,
+    CreateAction,
+    ExpressionValue,
+    LiteralValue,
+    Lookup,
+    LookupValue,
+    NewRecord,
+    SetAction,
+    Value,
+)
+from shared.rules.expressions import EvaluationFailed, Expression, Missing, parse, spoken
+from shared.rules.model import Creation, Effect, Examined, Failed, NoChange, NoMatch, Rule
+
+_MAX_REMEMBERED = 500_000
+"""Characters of all expressions that are remembered: what is made of them takes a hundred to two hundred times as much,
+and 100 rules of the usual length have 20,000.
+"""
+
+_SOME_OPERATION = "0" * 26
+"""As long as the identifier of the operation that will pay."""
+
+Compute = Callable[[Record], Any]
+"""Computes a value from a record. Raises EvaluationFailed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    name: str
+    compute: Compute
+
+
+@dataclass(frozen=True, slots=True)
+class _Creating:
+    entity: str
+    key: Compute
+    attributes: tuple[_Setting, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """A rule that is ready to be tried on records."""
+
+    rule: Rule
+    _condition: Expression
+    _settings: tuple[_Setting, ...]
+    _creatings: tuple[_Creating, ...]
+
+    def examine(self, record: Record) -> Examined:
+        """Whether the rule's condition holds for the record, and what its actions come to then.
+
+        `Failed` also where what they come to cannot be stored: the record, or one that is created, over 400 KB, a key
+        that is empty or over 1,024 bytes, a value that is no attribute's.
+        """
+        try:
+            if not self._holds(record):
+                return NoMatch()
+            attributes = self._attributes(record)
+            creations = self._creations(record)
+        except EvaluationFailed as failed:
+            return Failed(failed.reason)
+        if attributes is None and not creations:
+            return NoChange()
+        return Effect(attributes, creations)
+
+    def _holds(self, record: Record) -> bool:
+        try:
+            holds = self._condition.evaluate(record.key, record.attributes)
+        except Missing:
+            return False
+        except EvaluationFailed as failed:
+            raise EvaluationFailed(f"the condition cannot be computed: {failed.reason}") from failed
+        if holds is None or isinstance(holds, bool):
+            return holds is True
+        raise EvaluationFailed(f"the condition is {spoken(holds)} here, and not true or false")
+
+    def _attributes(self, record: Record) -> Mapping[str, Any] | None:
+        """The record's attributes afterwards, or None when nothing about them changes."""
+        wanted = dict(record.attributes)
+        for setting in self._settings:
+            value = _computed(setting, record)
+            if value is None:
+                wanted.pop(setting.name, None)
+            else:
+                wanted[setting.name] = value
+        if same(record.attributes, wanted):
+            return None
+        after = replace(
+            record,
+            attributes=wanted,
+            version=record.version + 1,
+            operation_id=_SOME_OPERATION,
+            marks={**record.marks, self.rule.rule_id: Mark(record.version + 1, _SOME_OPERATION)},
+            depth=record.depth + 1,
+        )
+        _check_size(after, "the record")
+        return wanted
+
+    def _creations(self, record: Record) -> tuple[Creation, ...]:
+        """Of two with the same key the first: the second finds its place taken."""
+        creations: dict[tuple[str, str], Creation] = {}
+        for creating in self._creatings:
+            creation = self._creation(creating, record)
+            creations.setdefault((creation.entity, creation.key), creation)
+        return tuple(creations.values())
+
+    def _creation(self, creating: _Creating, record: Record) -> Creation:
+        what = f"a {creating.entity} record"
+        try:
+            key = _key(creating.key(record))
+        except EvaluationFailed as failed:
+            raise EvaluationFailed(f"{what} cannot be created, for its key: {failed.reason}") from failed
+        values = ((setting.name, _computed(setting, record, what)) for setting in creating.attributes)
+        attributes = {name: value for name, value in values if value is not None}
+        created = Record(
+            workspace_id=record.workspace_id,
+            entity=creating.entity,
+            key=key,
+            attributes=attributes,
+            version=1,
+            created_at=record.created_at,
+            updated_at=record.created_at,
+            operation_id=_SOME_OPERATION,
+            depth=record.depth + 1,
+        )
+        _check_size(created, what)
+        return Creation(creating.entity, key, attributes)
+
+
+class _Memory:
+    """Rules that were compiled, the latest used last."""
+
+    def __init__(self) -> None:
+        self._rules: OrderedDict[tuple[str, str, int], tuple[CompiledRule, int]] = OrderedDict()
+        self._characters = 0
+        self._lock = Lock()
+
+    def find(self, rule: Rule) -> CompiledRule | None:
+        version = rule.workspace_id, rule.rule_id, rule.version
+        with self._lock:
+            known, _ = self._rules.get(version, (None, 0))
+            # One that is only tried, before it is saved, has the version that another may get.
+            if known is None or known.rule.definition != rule.definition:
+                return None
+            self._rules.move_to_end(version)
+            return known
+
+    def keep(self, compiled: CompiledRule) -> None:
+        rule = compiled.rule
+        version = rule.workspace_id, rule.rule_id, rule.version
+        characters = _characters(rule)
+        with self._lock:
+            _, replaced = self._rules.pop(version, (None, 0))
+            self._rules[version] = compiled, characters
+            self._characters += characters - replaced
+            while self._characters > _MAX_REMEMBERED:
+                _, (_, forgotten) = self._rules.popitem(last=False)
+                self._characters -= forgotten
+
+
+_memory = _Memory()
+
+
+def compile_rule(rule: Rule) -> CompiledRule:
+    """The rule, made ready. Those that were used last are remembered, by workspace, rule and version.
+
+    Raises ExpressionRefused for an expression that does not parse; a rule that was checked has none.
+    """
+    known = _memory.find(rule)
+    if known is not None:
+        return known
+    fresh = _compile(rule)
+    _memory.keep(fresh)
+    return fresh
+
+
+def _characters(rule: Rule) -> int:
+    """At least 100, for what every rule takes."""
+    texts = [rule.definition.condition]
+    for _, value in rule.definition.values():
+        if isinstance(value, ExpressionValue):
+            texts.append(value.expression)
+        elif isinstance(value, LookupValue):
+            texts.append(value.lookup.of)
+    return 100 + sum(map(len, texts))
+
+
+def _compile(rule: Rule) -> CompiledRule:
+    settings: list[_Setting] = []
+    creatings: list[_Creating] = []
+    for action in rule.definition.actions:
+        match action:
+            case SetAction():
+                settings.append(_Setting(action.set, _computing(action.to)))
+            case ClearAction():
+                settings.append(_Setting(action.clear, _constant(None)))
+            case CreateAction():
+                creatings.append(_creating(action.create))
+            case _:
+                assert_never(action)
+    return CompiledRule(rule, parse(rule.definition.condition), tuple(settings), tuple(creatings))
+
+
+def _creating(new: NewRecord) -> _Creating:
+    attributes = tuple(_Setting(name, _computing(value)) for name, value in new.attributes.items())
+    return _Creating(new.entity, _computing(new.key), attributes)
+
+
+def _computing(value: Value) -> Compute:
+    match value:
+        case LiteralValue():
+            return _constant(value.value)
+        case AttributeValue():
+            name = value.attribute
+            return lambda record: record.attributes.get(name)
+        case ExpressionValue():
+            return _rounded(_evaluating(value.expression), value.decimals)
+        case LookupValue():
+            return _looked_up(value.lookup)
+        case _:
+            assert_never(value)
+
+
+def _constant(value: Any) -> Compute:
+    return lambda _: value
+
+
+def _evaluating(text: str) -> Compute:
+    expression = parse(text)
+    return lambda record: expression.evaluate(record.key, record.attributes)
+
+
+def _rounded(compute: Compute, decimals: int | None) -> Compute:
+    if decimals is None:
+        return compute
+    unit = Decimal(1).scaleb(-decimals)
+    context = decimal.Context(prec=MAX_DIGITS, rounding=decimal.ROUND_HALF_UP)
+
+    def rounded(record: Record) -> Any:
+        value = compute(record)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | Decimal):
+            raise EvaluationFailed(f"it is {spoken(value)} here, and only numbers have decimals")
+        try:
+            result = Decimal(value).quantize(unit, context=context.copy())
+        except decimal.InvalidOperation as problem:
+            raise EvaluationFailed(f"with {decimals} decimals it has more than {MAX_DIGITS} digits") from problem
+        return int(result) if decimals == 0 else result
+
+    return rounded
+
+
+def _looked_up(lookup: Lookup) -> Compute:
+    compute, table, default = _evaluating(lookup.of), lookup.table, lookup.default
+
+    def looked_up(record: Record) -> Any:
+        name = compute(record)
+        if name is None:
+            return default
+        if isinstance(name, bool) or not isinstance(name, str | int | Decimal):
+            raise EvaluationFailed(f"what is looked up is {spoken(name)} here, and neither a text nor a number")
+        return table.get(name if isinstance(name, str) else as_text(name), default)
+
+    return looked_up
+
+
+def _computed(setting: _Setting, record: Record, of: str = "") -> Any:
+    """The value of an attribute, as it is stored."""
+    try:
+        return kept({setting.name: setting.compute(record)})[setting.name]
+    except EvaluationFailed as failed:
+        reason = failed.reason
+    except AttributeRefused as refused:
+        reason = refused.reason.replace("Input should", "it should")
+    where = f"{setting.name} of {of}" if of else setting.name
+    raise EvaluationFailed(f"{where} cannot be set: {reason}")
+
+
+def _key(value: Any) -> str:
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        value = as_text(value)
+    if value is None:
+        raise EvaluationFailed("it is null")
+    if not isinstance(value, str):
+        raise EvaluationFailed(f"it is {spoken(value)}, and neither a text nor a number")
+    if not value:
+        raise EvaluationFailed("it is empty")
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError as problem:
+        raise EvaluationFailed("it holds half of a surrogate pair, which is no character") from problem
+    if size > MAX_KEY_BYTES:
+        raise EvaluationFailed(f"it has {size:,} bytes, and at most {MAX_KEY_BYTES:,} are kept")
+    return value
+
+
+def _check_size(record: Record, what: str) -> None:
+    size = record_size(record)
+    if size > MAX_ITEM_BYTES:
+        raise EvaluationFailed(f"{what} would have {size:,} bytes, and at most {MAX_ITEM_BYTES:,} are kept")
