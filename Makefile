@@ -12,7 +12,7 @@ help: ## Say what can be made
 setup: ## Install what is pinned into .venv (nothing, when it is there)
 	@PYTHON='$(PYTHON)' requirements/install.sh
 
-demo: setup ## Import a feed, and sync one until the credits end, on an embedded stack of its own (FEED=path PRESET=shopify for one of yours)
+demo: setup ## Import a feed, let a rule fire, and sync until the credits end, on an embedded stack of its own (FEED=path PRESET=shopify for one of yours)
 	@$(BIN)/productsync demo $(if $(FEED),--feed '$(FEED)') $(if $(PRESET),--preset '$(PRESET)')
 
 up: setup ## Start the embedded stack, and leave it running

@@ -28,8 +28,9 @@ def demo(
     """The main job from end to end, on an embedded stack that is started for it and stopped after it.
 
     First an import: its preview, the import, the same file again, a few changes, and where every credit went. Then a
-    schedule whose credits end in the middle of a sync, and a top-up that lets it go on. A figure that is not what it
-    has to be makes it fail. With a file of yours it is the import alone. A stack that is up is left alone.
+    rule that a new price list sets off. Then a schedule whose credits end in the middle of a sync, and a top-up that
+    lets it go on. A figure that is not what it has to be makes it fail. With a file of yours it is the import alone.
+    A stack that is up is left alone.
     """
     if (feed is None) != (preset is None):
         raise NoDefinition("A file and how to read it go together", "give both --feed and --preset, or neither")

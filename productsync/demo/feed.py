@@ -42,6 +42,9 @@ DEFINITION: dict[str, Any] = {
 }
 """How the file is read: one row is a product and the nodes of its category path."""
 
+PRODUCTS_ALONE: dict[str, Any] = {**DEFINITION, "entities": DEFINITION["entities"][1:]}
+"""How the file is read where nobody wants records of its categories."""
+
 _DEPARTMENTS = ("Garden", "Kitchen", "Office", "Bath", "Bedroom", "Workshop", "Camping", "Cycling", "Nursery", "Pets")
 _FAMILIES = ("Tools", "Storage", "Lighting", "Textiles", "Furniture", "Cleaning", "Safety", "Electronics", "Decoration")
 _KINDS = ("Basic", "Classic", "Compact", "Folding", "Heavy Duty", "Junior", "Outdoor", "Premium", "Recycled", "Travel")
@@ -121,6 +124,11 @@ def with_new_prices(listed: list[Product]) -> list[Product]:
     return [
         replace(one, price=one.price + Decimal("1.50")) if place in changed else one for place, one in enumerate(listed)
     ]
+
+
+def with_dearer_prices(listed: list[Product]) -> list[Product]:
+    """The same products a month later: all of them have another price."""
+    return [replace(one, price=one.price + Decimal("0.50")) for one in listed]
 
 
 def write_feed(file: Path, listed: list[Product]) -> None:

@@ -1,4 +1,4 @@
-"""The two acts, on an embedded stack that is started for them and stopped after them."""
+"""The three acts, on an embedded stack that is started for them and stopped after them."""
 
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +11,8 @@ from productsync.demo import supplier
 from productsync.demo.figures import Figures
 from productsync.demo.import_act import ImportAct, import_generated, import_of_the_user
 from productsync.demo.person import EMAIL, sign_in
+from productsync.demo.rules_act import STEPS as RULE_STEPS
+from productsync.demo.rules_act import RulesAct, rules
 from productsync.demo.sync_act import SyncAct, copy_state, prepare_sync, sync
 from productsync.output import Output, number
 from productsync.settings import Connection, Secret
@@ -18,7 +20,7 @@ from productsync.stack import EmbeddedStack
 
 
 def run_demo(output: Output, feed: Path | None, preset: str | None) -> None:
-    """Plays the demo on an embedded stack that ends with it: both acts, or the import alone of a file of the user's.
+    """Plays the demo on an embedded stack that ends with it: all acts, or the import alone of a file of the user's.
 
     Raises WrongFigures when something cost other than it has to, RunDidNotFinish and DidNotComeAbout when something
     did not happen that has to.
@@ -28,7 +30,7 @@ def run_demo(output: Output, feed: Path | None, preset: str | None) -> None:
         folder = Path(directory)
         with _stack(output, folder / "stack") as stack:
             if feed is None:
-                document = _both_acts(output, figures, stack, folder)
+                document = _all_acts(output, figures, stack, folder)
             else:
                 with _workspace(output, stack, "Demo") as (client, workspace):
                     act = ImportAct(client, workspace["credits"]["available"], output, figures)
@@ -40,8 +42,8 @@ def run_demo(output: Output, feed: Path | None, preset: str | None) -> None:
     output.line("Every figure is what it has to be: the runs, the log and the balance agree to the last credit.")
 
 
-def _both_acts(output: Output, figures: Figures, stack: EmbeddedStack, folder: Path) -> dict[str, object]:
-    """A schedule takes a minute to fire. So the second act is set up first, and the first one is played meanwhile."""
+def _all_acts(output: Output, figures: Figures, stack: EmbeddedStack, folder: Path) -> dict[str, object]:
+    """A schedule takes a minute to fire. So the last act is set up first, and the others are played meanwhile."""
     output.heading("Set up for later: a shop that syncs with its supplier every minute")
     with _shop(output, figures, stack) as shop:
         prepared = prepare_sync(shop)
@@ -49,8 +51,13 @@ def _both_acts(output: Output, figures: Figures, stack: EmbeddedStack, folder: P
         with _workspace(output, stack, "Demo") as (client, workspace):
             act = ImportAct(client, workspace["credits"]["available"], output, figures)
             imported = import_generated(act, folder)
-        output.heading("SECOND ACT: the credits end in the middle of a sync")
-        return {**imported, "sync": sync(shop, prepared, steps_before=len(act.steps))}
+        output.heading("SECOND ACT: a rule (the minute still passes)")
+        with _workspace(output, stack, "Rules") as (client, workspace):
+            rules_act = RulesAct(client, workspace["credits"]["available"], output, figures)
+            ruled = rules(rules_act, folder, steps_before=len(act.steps))
+        output.heading("THIRD ACT: the credits end in the middle of a sync")
+        synced = sync(shop, prepared, steps_before=len(act.steps) + RULE_STEPS)
+        return {**imported, "rules": ruled, "sync": synced}
 
 
 @contextmanager

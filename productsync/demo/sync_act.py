@@ -1,4 +1,4 @@
-"""The second act: a sync every minute, credits that end in the middle of it, and a top-up that lets it go on.
+"""The third act: a sync every minute, credits that end in the middle of it, and a top-up that lets it go on.
 
 A supplier's stock changes by more than there are credits for. What must hold: the credits end at exactly 0, with as
 many records written as credits spent; automation stops in EventBridge Scheduler itself; a person edits all the same;

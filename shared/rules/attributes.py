@@ -28,7 +28,7 @@ from shared.rules.definition import (
     RuleDefinition,
     SetAction,
 )
-from shared.rules.expressions import ExpressionRefused, Kind, parse
+from shared.rules.expressions import ExpressionRefused, Kind, names_in, parse
 from shared.rules.model import Rule
 from shared.rules.store import RuleStore
 
@@ -58,8 +58,8 @@ _MAX_GUESSES = 200
 """Checks of expressions to find out what an attribute may be."""
 
 _SHORT = 120
-"""Characters of an expression that is checked against kinds here: one that does not fit them takes time with the square
-of its length, since its place is looked for.
+"""Characters of an expression that is checked against kinds here: it is read again for every other set of kinds, which
+takes some microseconds a character, and the rules of a workspace may have some millions.
 """
 
 Claim = tuple[str, Kind]
@@ -138,10 +138,10 @@ def plausible_kinds(rules: Sequence[Rule], kinds: Mapping[str, Kind]) -> dict[st
     likely = {name: kinds.get(name, Kind.UNKNOWN) for name in names}
     _fill_in(likely, _set_by(rules, likely))
     naming: dict[str, list[str]] = {name: [] for name in names}
-    texts = dict.fromkeys(text for rule in rules for text in _expressions(rule.definition))
+    texts = dict.fromkeys(text for rule in rules for text in rule.definition.expressions())
     for text in texts:
         if len(text) <= _SHORT:
-            for name in _names(text):
+            for name in names_in(text):
                 naming[name].append(text)
     left = _MAX_GUESSES
     # First what leaves no choice; what the others are set to may then be known.
@@ -259,23 +259,6 @@ def _of_expression(text: str, kinds: Mapping[str, Kind]) -> Kind:
     except ExpressionRefused:
         # It was checked when its rule was saved; since then the attributes have become others.
         return Kind.UNKNOWN
-
-
-def _expressions(rule: RuleDefinition) -> Iterator[str]:
-    """The texts of the rule's expressions."""
-    yield rule.condition
-    for _, value in rule.values():
-        if isinstance(value, ExpressionValue):
-            yield value.expression
-        elif isinstance(value, LookupValue):
-            yield value.lookup.of
-
-
-def _names(text: str) -> frozenset[str]:
-    try:
-        return parse(text).names
-    except ExpressionRefused:
-        return frozenset()
 
 
 def _all_take(texts: Iterable[str], kinds: Mapping[str, Kind]) -> bool:

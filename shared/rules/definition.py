@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from shared.edits.attributes import AttributeRefused, kept
 from shared.feeds.fields import EntityName, Part
 from shared.feeds.limits import DEFAULT_LIMITS
-from shared.rules.expressions import MAX_CHARACTERS, ExpressionRefused, parse
+from shared.rules.expressions import MAX_CHARACTERS, names_in
 
 MAX_ACTIONS = 20
 MAX_TABLE = 1_000
@@ -256,18 +256,8 @@ class RuleDefinition(Part):
     @cached_property
     def reads(self) -> frozenset[str]:
         """The attributes that the condition and the actions read, whether or not a record has them."""
-        names = set(_names(self.condition))
-        for _, value in self.values():
-            match value:
-                case AttributeValue():
-                    names.add(value.attribute)
-                case ExpressionValue():
-                    names |= _names(value.expression)
-                case LookupValue():
-                    names |= _names(value.lookup.of)
-                case LiteralValue():
-                    pass
-        return frozenset(names)
+        copied = {value.attribute for _, value in self.values() if isinstance(value, AttributeValue)}
+        return frozenset(copied.union(*map(names_in, self.expressions())))
 
     @cached_property
     def writes(self) -> frozenset[str]:
@@ -302,19 +292,20 @@ class RuleDefinition(Part):
                 for name, value in action.create.attributes.items():
                     yield f"actions.{number}.create.attributes.{name}", value
 
+    def expressions(self) -> Iterator[str]:
+        """The texts of all expressions, the condition first."""
+        yield self.condition
+        for _, value in self.values():
+            if isinstance(value, ExpressionValue):
+                yield value.expression
+            elif isinstance(value, LookupValue):
+                yield value.lookup.of
+
 
 def _not_the_key(name: str, what: str) -> str:
     if name == KEY:
         raise ValueError(f"a record's key never changes: {KEY!r} cannot be {what}")
     return name
-
-
-def _names(text: str) -> frozenset[str]:
-    """What does not parse reads nothing; checking it is what refuses it."""
-    try:
-        return parse(text).names
-    except ExpressionRefused:
-        return frozenset()
 
 
 def _problem(field: str, message: str) -> PydanticCustomError:

@@ -8,11 +8,9 @@ comes to null is cleared.
 from __future__ import annotations
 
 import decimal
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from threading import Lock
 from typing import Any, assert_never
 
 from shared.catalog import Mark, Record, record_size, same
@@ -34,11 +32,6 @@ from shared.rules.definition import (
 )
 from shared.rules.expressions import EvaluationFailed, Expression, Missing, parse, spoken
 from shared.rules.model import Creation, Effect, Examined, Failed, NoChange, NoMatch, Rule
-
-_MAX_REMEMBERED = 500_000
-"""Characters of all expressions that are remembered: what is made of them takes a hundred to two hundred times as much,
-and 100 rules of the usual length have 20,000.
-"""
 
 _SOME_OPERATION = "0" * 26
 """As long as the identifier of the operation that will pay."""
@@ -150,65 +143,11 @@ class CompiledRule:
         return Creation(creating.entity, key, attributes)
 
 
-class _Memory:
-    """Rules that were compiled, the latest used last."""
-
-    def __init__(self) -> None:
-        self._rules: OrderedDict[tuple[str, str, int], tuple[CompiledRule, int]] = OrderedDict()
-        self._characters = 0
-        self._lock = Lock()
-
-    def find(self, rule: Rule) -> CompiledRule | None:
-        version = rule.workspace_id, rule.rule_id, rule.version
-        with self._lock:
-            known, _ = self._rules.get(version, (None, 0))
-            # One that is only tried, before it is saved, has the version that another may get.
-            if known is None or known.rule.definition != rule.definition:
-                return None
-            self._rules.move_to_end(version)
-            return known
-
-    def keep(self, compiled: CompiledRule) -> None:
-        rule = compiled.rule
-        version = rule.workspace_id, rule.rule_id, rule.version
-        characters = _characters(rule)
-        with self._lock:
-            _, replaced = self._rules.pop(version, (None, 0))
-            self._rules[version] = compiled, characters
-            self._characters += characters - replaced
-            while self._characters > _MAX_REMEMBERED:
-                _, (_, forgotten) = self._rules.popitem(last=False)
-                self._characters -= forgotten
-
-
-_memory = _Memory()
-
-
 def compile_rule(rule: Rule) -> CompiledRule:
-    """The rule, made ready. Those that were used last are remembered, by workspace, rule and version.
+    """The rule, made ready: its expressions are remembered by their text, and the rest is a matter of microseconds.
 
     Raises ExpressionRefused for an expression that does not parse; a rule that was checked has none.
     """
-    known = _memory.find(rule)
-    if known is not None:
-        return known
-    fresh = _compile(rule)
-    _memory.keep(fresh)
-    return fresh
-
-
-def _characters(rule: Rule) -> int:
-    """At least 100, for what every rule takes."""
-    texts = [rule.definition.condition]
-    for _, value in rule.definition.values():
-        if isinstance(value, ExpressionValue):
-            texts.append(value.expression)
-        elif isinstance(value, LookupValue):
-            texts.append(value.lookup.of)
-    return 100 + sum(map(len, texts))
-
-
-def _compile(rule: Rule) -> CompiledRule:
     settings: list[_Setting] = []
     creatings: list[_Creating] = []
     for action in rule.definition.actions:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from productsync.stack import EmbeddedStack
-from tests.bench import cost, deployed, guard, preparing, speed
+from tests.bench import cost, deployed, deployed_rules, guard, preparing, rules, speed
 from tests.bench.report import Report
 from tests.bench.workbench import Workbench, embedded_workbench
 
@@ -26,6 +26,7 @@ class Part(StrEnum):
     RUNS = "runs"
     RACE = "race"
     GUARD = "guard"
+    RULES = "rules"
     PREPARING = "preparing"
 
 
@@ -51,6 +52,11 @@ def main(
         if part in {None, Part.GUARD}:
             with EmbeddedStack.start(folder / "guard-stack") as stack:
                 _guard(report, stack)
+        if part in {None, Part.RULES}:
+            with embedded_workbench(folder / "rules-stack", catalog_stream=True) as workbench:
+                _rules(report, rules.Bench(workbench, folder))
+            with EmbeddedStack.start(folder / "deployed-rules-stack") as stack:
+                _deployed_rules(report, stack, folder)
         if part in {None, Part.PREPARING}:
             _preparing(report, rows, folder)
     if report.missed:
@@ -110,6 +116,33 @@ def _guard(report: Report, stack: EmbeddedStack) -> None:
     with console.status("The same on the deployed platform"):
         switched = list(platform.switches())
     report.show("Pausing and resuming schedules: from the charge to the last of them", switched)
+
+
+def _rules(report: Report, bench: rules.Bench) -> None:
+    """Rules that fire on what changed, on stream images that the bench delivers."""
+    console = report.console
+    with console.status("Letting rules race with engines that commit one by one, over a network with delays"):
+        race = rules.race(bench)
+    with console.status(f"Firing {rules.RECORDS:,} times"):
+        figures, compared = rules.firings(bench)
+    with console.status(f"Looking at {rules.QUIET:,} changes for nothing"):
+        quiet = list(rules.quiet(bench))
+    with console.status("Going through all records"):
+        passes = list(rules.passes(bench))
+    with console.status("Waiting for credits"):
+        backlog = list(rules.backlog(bench))
+    report.show(f"{rules.RECORDS:,} firings that change one record each", figures)
+    report.compare(f"What {rules.RECORDS:,} firings take, on the embedded DynamoDB", compared)
+    report.show("Firings with 5 ms injected for each request and 25 ms for each transaction", race.figures())
+    report.show("Rules that do not fire", quiet)
+    report.show("Scheduled rules", passes)
+    report.show("Changes that wait for credits", backlog)
+
+
+def _deployed_rules(report: Report, stack: EmbeddedStack, folder: Path) -> None:
+    with report.console.status(f"Importing {rules.RECORDS:,} records into the deployed platform, with a rule"):
+        figures = list(deployed_rules.behind_an_import(stack, folder))
+    report.show("Rules on the deployed platform", figures)
 
 
 def _preparing(report: Report, rows: int, folder: Path) -> None:

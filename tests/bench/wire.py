@@ -5,13 +5,17 @@ All of it hangs on the events that botocore offers, so the code that is measured
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import ceil
 from typing import TYPE_CHECKING, Any, cast
+
+from tests.support.money import stored_bytes
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest, AWSResponse
@@ -37,13 +41,16 @@ NO_DELAY = Network()
 class Usage:
     """What some work took of AWS. Every attempt is a request, one that was refused too.
 
-    `write_units` are DynamoDB's own figures, with indexes. `seconds` is wall time, `processor_seconds` the time of
-    this process's threads on a processor; `in_flight` are the moments between which single requests were under way.
+    `write_units` are DynamoDB's own figures, with indexes. They leave out what was refused; `refused_units` are what
+    that would have come to, and the most that can be charged for it. `seconds` is wall time, `processor_seconds` the
+    time of this process's threads on a processor; `in_flight` are the moments between which single requests were under
+    way.
     """
 
     requests: Counter[str] = field(default_factory=Counter)
     refused: int = 0
     write_units: float = 0.0
+    refused_units: float = 0.0
     seconds: float = 0.0
     processor_seconds: float = 0.0
     in_flight: list[tuple[float, float]] = field(default_factory=list)
@@ -53,6 +60,7 @@ class Usage:
             self.requests + other.requests,
             self.refused + other.refused,
             self.write_units + other.write_units,
+            self.refused_units + other.refused_units,
             self.seconds + other.seconds,
             self.processor_seconds + other.processor_seconds,
             self.in_flight + other.in_flight,
@@ -117,7 +125,9 @@ class Wire:
         if usage is not None:
             with self._lock:
                 usage.requests[operation] += 1
-                usage.refused += response.status_code >= 400
+                if response.status_code >= 400:
+                    usage.refused += 1
+                    usage.refused_units += written_units(operation, cast("bytes", request.body))
                 usage.in_flight.append((start, time.perf_counter()))
         return response
 
@@ -132,6 +142,20 @@ class Wire:
                 usage.write_units += consumed["CapacityUnits"]
 
 
+def written_units(operation: str, body: bytes) -> float:
+    """Write units of a request to DynamoDB, none of one to any other service: counted from the items that it puts,
+    without indexes. What it updates or deletes is taken to be under 1 KB, as all of ours is.
+    """
+    if operation == "TransactWriteItems":
+        return 2.0 * sum(_units(write) for each in json.loads(body)["TransactItems"] for write in each.values())
+    return float(_units(json.loads(body))) if operation in _WRITES else 0.0
+
+
+def _units(write: Mapping[str, Any]) -> int:
+    return ceil(stored_bytes(write["Item"]) / 1024) if "Item" in write else 1
+
+
+_WRITES = {"PutItem", "UpdateItem", "DeleteItem"}
 _READS = {"GetItem", "BatchGetItem", "TransactGetItems", "Query"}
 
 

@@ -178,12 +178,12 @@ class Workbench:
 
 
 @contextmanager
-def embedded_workbench(directory: Path) -> Iterator[Workbench]:
+def embedded_workbench(directory: Path, *, catalog_stream: bool = False) -> Iterator[Workbench]:
     """A workbench with an embedded AWS of its own in `directory`, which is stopped when the block ends."""
     running, endpoint = process.start(directory)
     try:
         workbench = Workbench(endpoint)
-        workbench.create()
+        workbench.create(catalog_stream=catalog_stream)
         yield workbench
     finally:
         running.stop()

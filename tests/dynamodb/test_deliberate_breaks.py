@@ -23,6 +23,13 @@
 | the guard looks again at what owners have changed | | an owner racing with the guard |
 | the guard keeps every field of a schedule | | every field of a schedule is as before |
 | a run leaves its day when it is in the sums | 4 | a schedule's history adds up |
+| a rule goes by its mark | 2 | a batch that is cut differently when it comes again |
+| the meter's condition: still this version of the rule | | a rule that is changed between match and commit |
+| the meter's condition: within the hour's limit | | two runners at a rule that may fire five times |
+| a chain of rules ends | | a cycle of three |
+| what waits for rules: nothing was merged into it since | 5 | a change while a worker drains |
+| the backlog is over: nothing was added since | 5 | a change when a worker is done |
+| a second look after changes were kept | 5 | a top-up between refusal and entry |
 
 A story that is named here passes in its own file; it is run again on the broken code, and must not pass.
 """
@@ -42,6 +49,8 @@ from shared.automation import guard
 from shared.catalog import store as catalog_store
 from shared.credits import OperationIdReused, Replayed, account, ledger, operations
 from shared.dynamo import transactions
+from shared.rules import backlog, changes, meters
+from shared.rules import firing as rule_firing
 from shared.runs import store as runs_store
 from shared.runs import worker
 from shared.schedules import firing, history, scheduler, syncs
@@ -52,8 +61,11 @@ from tests.dynamodb import test_guard as guards
 from tests.dynamodb import test_imports as imports
 from tests.dynamodb import test_ledger as ledgers
 from tests.dynamodb import test_levels as levels
+from tests.dynamodb import test_rules as rules
+from tests.support import rules as rules_support
 from tests.support.automation import Office
 from tests.support.money import Account, HandClock
+from tests.support.rules import Shop
 
 OpenAccount = Callable[[int], Account]
 Story = Callable[[OpenAccount, HandClock], None]
@@ -150,6 +162,36 @@ BREAKS = {
     "history": Break(
         "add_to_day", history, 'removed = " REMOVE #closed"', 'removed = ", #closed = #closed"', (firing,)
     ),
+    "rule: mark": Break(
+        "is_due", changes, "seen = mark.version if mark else 0", "seen = 0 if mark else 0", (rule_firing,)
+    ),
+    "meter: version": Break(
+        "count_firings",
+        meters,
+        '"#version = :version"',
+        '"(#version = :version OR attribute_exists(pk))"',
+        (rule_firing,),
+    ),
+    "meter: limit": Break(
+        "count_firings",
+        meters,
+        '"#fired_in_hour <= :room"',
+        '"(#fired_in_hour <= :room OR attribute_exists(pk))"',
+        (rule_firing,),
+    ),
+    "depth": Break("_ready", rule_firing._Turn, "firing.depth > self._room.limits.max_depth", "firing.depth > 99"),
+    "backlog: merged": Break(
+        "_still", backlog, '"#revision = :revision"', '"(#revision = :revision OR attribute_exists(pk))"'
+    ),
+    "backlog: over": Break(
+        "finish",
+        backlog.BacklogStore,
+        '"#revision = :revision"',
+        '"(#revision = :revision OR attribute_exists(pk))"',
+    ),
+    "backlog: second look": Break(
+        "act", backlog, "if not in_a_hurry and can_fire(room.firing, workspace_id):", "if False:", (rules_support,)
+    ),
 }
 
 
@@ -168,6 +210,10 @@ def late(open_account: OpenAccount, clock: HandClock, *, is_first: bool) -> None
 def guarded(open_account: OpenAccount, story: Callable[[Office], None]) -> None:
     with guards.three_schedules(open_account(100)) as here:
         story(here)
+
+
+def shops(open_account: OpenAccount) -> Callable[[int], Shop]:
+    return lambda starter: Shop(open_account(starter))
 
 
 CATCHES: list[tuple[str, Story]] = [
@@ -236,6 +282,31 @@ CATCHES: list[tuple[str, Story]] = [
     ),
     ("guard: fields", lambda opens, _: guarded(opens, guards.test_every_field_of_a_schedule_is_as_before)),
     ("history", firings.test_the_history_adds_up_over_days_schedules_and_feeds),
+    (
+        "rule: mark",
+        lambda opens, _: rules.TestOnce().test_a_batch_that_is_cut_differently_when_it_comes_again(shops(opens)),
+    ),
+    (
+        "meter: version",
+        lambda opens, _: rules.TestOnce().test_a_rule_that_is_changed_between_match_and_commit(shops(opens)),
+    ),
+    (
+        "meter: limit",
+        lambda opens, _: rules.TestNoRunaway().test_runners_together_stay_within_the_limit(shops(opens)),
+    ),
+    ("depth", lambda opens, _: rules.TestNoRunaway().test_a_cycle_of_three_stops_at_the_depth_limit(shops(opens))),
+    (
+        "backlog: merged",
+        lambda opens, _: rules.TestOutOfCredits().test_what_changes_while_a_worker_drains_goes_on_waiting(shops(opens)),
+    ),
+    (
+        "backlog: over",
+        lambda opens, _: rules.TestOutOfCredits().test_what_comes_when_a_worker_is_done_is_not_forgotten(shops(opens)),
+    ),
+    (
+        "backlog: second look",
+        lambda opens, _: rules.TestOutOfCredits().test_a_top_up_between_refusal_and_entry_is_not_missed(shops(opens)),
+    ),
 ]
 
 

@@ -155,6 +155,17 @@ class TestOnce:
         assert shop.actions() == {"rule_fired": 2, "record_updated": 2}
         shop.check_the_figures()
 
+    def test_a_batch_that_is_cut_differently_when_it_comes_again(self, open_shop: OpenShop) -> None:
+        shop = open_shop(100)
+        shop.put_rule("count", setting("count", "(count ?? 0) + 1", trigger={"on": ["created"]}))
+        shop.write("a")
+        shop.write("b")
+        batch = shop.take()
+        shop.deliver(batch)
+        shop.deliver(batch[:1])
+        assert [shop.attributes(key)["count"] for key in "ab"] == [1, 1]
+        assert shop.actions()["rule_fired"] == 2
+
     def test_an_old_batch_after_later_changes(self, open_shop: OpenShop) -> None:
         shop = open_shop(100)
         shop.put_rule(
@@ -281,10 +292,11 @@ class TestOnce:
         shop.put_rule("margin", MARGIN)
         shop.write("a", price=10)
         client = shop.world.dynamodb()
-        once = iter([setting("gross", "price * 2")])
+        # The first transaction learns that the hour is new; the second would commit.
+        changes = iter([None, setting("gross", "price * 2")])
 
         def script(_index: int, operation: str) -> None:
-            if operation == "TransactWriteItems" and (changed := next(once, None)):
+            if operation == "TransactWriteItems" and (changed := next(changes, None)):
                 shop.put_rule("margin", changed)
 
         Line(client, script=script)
@@ -378,6 +390,26 @@ class TestNoRunaway:
         shop.patch("p7", price=12)
         shop.settle()
         assert shop.attributes("p7")["gross"] == Decimal("14.28")
+
+    def test_runners_together_stay_within_the_limit(self, open_shop: OpenShop) -> None:
+        shop = limited(open_shop(100), firings_per_hour=5)
+        shop.put_rule("margin", MARGIN)
+        shop.write("first", price=1)
+        shop.settle()
+        for number in range(8):
+            shop.write(f"p{number}", price=10)
+        batch = shop.take()
+        client = shop.world.dynamodb()
+        other = iter([batch[:3]])
+
+        def script(_index: int, operation: str) -> None:
+            if operation == "TransactWriteItems" and (theirs := next(other, None)):
+                shop.deliver(theirs)
+
+        Line(client, script=script)
+        shop.deliver(batch[4:6], client)
+        shop.deliver(batch)
+        assert shop.actions()["rule_fired"] == 5
 
     def test_the_hour_begins_anew(self, open_shop: OpenShop) -> None:
         shop = limited(open_shop(100), firings_per_hour=3)

@@ -46,7 +46,8 @@ def stacks(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> list[FakeStack]:
 
     monkeypatch.setattr(play, "EmbeddedStack", Starter)
     monkeypatch.setattr(play, "Client", partial(Client, transport=api.transport))
-    # The second act has tests of its own, beside these.
+    # The other acts have tests of their own, beside these.
+    monkeypatch.setattr(play, "rules", lambda *_, steps_before: {"steps_before": steps_before})
     monkeypatch.setattr(play, "_shop", lambda *_: nullcontext())
     monkeypatch.setattr(play, "prepare_sync", lambda _: None)
     monkeypatch.setattr(play, "sync", lambda *_, steps_before: {"steps_before": steps_before})
@@ -203,7 +204,7 @@ def test_with_json_the_demo_prints_its_figures_alone(shell: Shell, api: FakeApi,
     answer = shell.json("demo")
     assert [step["run"]["credits"] for step in answer["steps"]] == [2000, 2000, 0, 37]
     assert answer["wrong"] == []
-    assert answer["sync"] == {"steps_before": 4}
+    assert (answer["rules"], answer["sync"]) == ({"steps_before": 4}, {"steps_before": 7})
     assert len(stacks) == 1
 
 

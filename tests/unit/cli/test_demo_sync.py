@@ -1,4 +1,4 @@
-"""The second act of the demo: its supplier, what it checks, and which wrong figure it names."""
+"""The third act of the demo: its supplier, what it checks, and which wrong figure it names."""
 
 import json
 from collections.abc import Callable, Iterator

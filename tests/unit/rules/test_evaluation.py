@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from shared.catalog import Record, record_size, same
 from shared.dynamo.values import MAX_ITEM_BYTES, to_item
-from shared.rules import evaluation
 from shared.rules.definition import RuleDefinition
 from shared.rules.evaluation import compile_rule
 from shared.rules.expressions import ExpressionRefused
@@ -229,22 +228,11 @@ def test_what_is_created() -> None:
     assert effect == Effect(None, (Creation("category", "Acme", {"name": "Acme"}), Creation("category", "7", {})))
 
 
-def test_compiled_rules_are_remembered_by_version_and_never_mistaken() -> None:
+def test_a_rule_that_is_only_tried_is_never_mistaken_for_the_one_that_is_saved() -> None:
     rule = a_rule(setting("a", value=1))
-    assert compile_rule(rule) is compile_rule(replace(rule, updated_at=NOW))
     tried = a_rule(setting("a", value=2))
     assert compile_rule(tried).examine(a_record()) == Effect({"a": 2})
     assert compile_rule(rule).examine(a_record()) == Effect({"a": 1})
-    assert compile_rule(replace(rule, version=2)) is not compile_rule(rule)
-
-
-def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "_MAX_REMEMBERED", 500)
-    memory = evaluation._Memory()
-    compiled = [compile_rule(a_rule(setting("a", value=1), rule_id=f"r{n}")) for n in range(8)]
-    for one in compiled:
-        memory.keep(one)
-    assert [memory.find(one.rule) is one for one in compiled] == [False] * 4 + [True] * 4
 
 
 def test_a_rule_that_does_not_parse_is_not_compiled() -> None:

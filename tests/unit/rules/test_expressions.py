@@ -25,6 +25,7 @@ from shared.rules.expressions import (
     Kind,
     Missing,
     parse,
+    parsing,
 )
 
 KINDS = {
@@ -399,6 +400,18 @@ def test_a_record_is_not_changed() -> None:
     result = parse("tags").evaluate("k", record)
     result[0]["a"].append(2)
     assert record == {"tags": [{"a": [1]}], "n": 1}
+
+
+def test_expressions_are_remembered_as_long_as_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parsing, "MAX_REMEMBERED", 5 * (20 + len("price + 10")))
+    texts = [f"price + {n}" for n in range(10, 18)]
+    fresh = parsing.Memory()
+    monkeypatch.setattr(parsing, "_memory", fresh)
+    first = parse(texts[0])
+    assert parse(texts[0]) is first
+    for text in texts[1:]:
+        parse(text)
+    assert [fresh.find(text) is not None for text in texts] == [False] * 3 + [True] * 5
 
 
 def test_threads_share_expressions() -> None:
