@@ -7,9 +7,10 @@ does Lambda get its records back, from the first of them on; what had been done 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -20,7 +21,9 @@ from shared.credits import Ledger
 from shared.dynamo.client import dynamodb_client
 from shared.rules.backlog import BacklogRoom, BacklogStore, act
 from shared.rules.changes import change_between, merge_changes
+from shared.rules.expressions import parse
 from shared.rules.firing import FiringRoom, Place, RuleLimits
+from shared.rules.meters import MeterStore
 from shared.rules.model import Change
 from shared.rules.store import RuleStore
 from shared.settings import RuleSettings, Settings
@@ -30,6 +33,12 @@ if TYPE_CHECKING:
 
 HAND_OVER_BEFORE_TIMEOUT_MS = 20_000
 """What is left of the function's time when the rest goes to the backlog: a transaction takes a fraction of a second."""
+
+SLICE_SECONDS = 15
+"""What one workspace gets of the function's time while others of its batch wait; a worker does the rest."""
+
+# What reads expressions is made while the function starts, and not while its first batch waits.
+parse("true")
 
 logger = Logger()
 metrics = Metrics(namespace="ProductSync")
@@ -42,6 +51,7 @@ def room() -> BacklogRoom:
     return BacklogRoom(
         FiringRoom(
             rules=RuleStore(dynamodb, settings.work_table),
+            meters=MeterStore(dynamodb, settings.work_table),
             catalog=CatalogStore(dynamodb, settings.catalog_table),
             ledger=Ledger(dynamodb, settings.credit_table),
             prices=settings.prices,
@@ -118,14 +128,15 @@ def keep(workspace_id: str, group: Group) -> bool:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dict[str, str]]]:
     """Reports the first record from which on Lambda has to call again, if any."""
 
-    def out_of_time() -> bool:
-        return context.get_remaining_time_in_millis() < HAND_OVER_BEFORE_TIMEOUT_MS
+    def out_of_time(since: float) -> bool:
+        nearly_timed_out = context.get_remaining_time_in_millis() < HAND_OVER_BEFORE_TIMEOUT_MS
+        return nearly_timed_out or time.monotonic() - since >= SLICE_SECONDS
 
     failed: list[str] = []
     put_off = 0
     for workspace_id, group in grouped(event).items():
         logger.append_keys(workspace_id=workspace_id)
-        if not attend(workspace_id, group, out_of_time):
+        if not attend(workspace_id, group, partial(out_of_time, time.monotonic())):
             put_off += 1
             if not keep(workspace_id, group):
                 failed.append(group.begins_at)

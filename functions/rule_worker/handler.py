@@ -24,6 +24,7 @@ from shared.credits import Ledger
 from shared.dynamo.client import dynamodb_client
 from shared.rules.backlog import BacklogRoom, BacklogStore, drain
 from shared.rules.commands import SuspensionRoom, tell_of_suspension
+from shared.rules.expressions import parse
 from shared.rules.firing import FiringRoom, RuleLimits
 from shared.rules.meters import MeterStore
 from shared.rules.passes.store import PassStore
@@ -41,6 +42,9 @@ HAND_OVER_BEFORE_TIMEOUT_MS = 20_000
 meets an outage is cut off by the time limit, and done by the next worker.
 """
 
+# What reads expressions is made while the function starts, and not while its first message waits.
+parse("true")
+
 logger = Logger()
 processor = BatchProcessor(EventType.SQS)
 
@@ -55,6 +59,7 @@ def firing_room() -> FiringRoom:
     rules, dynamodb = RuleSettings.from_environment(), dynamodb_client()
     return FiringRoom(
         rules=RuleStore(dynamodb, settings().work_table),
+        meters=MeterStore(dynamodb, settings().work_table),
         catalog=CatalogStore(dynamodb, settings().catalog_table),
         ledger=Ledger(dynamodb, settings().credit_table),
         prices=settings().prices,
@@ -64,8 +69,7 @@ def firing_room() -> FiringRoom:
 
 @cache
 def pass_room() -> PassRoom:
-    dynamodb, table = dynamodb_client(), settings().work_table
-    return PassRoom(firing_room(), MeterStore(dynamodb, table), PassStore(dynamodb, table))
+    return PassRoom(firing_room(), PassStore(dynamodb_client(), settings().work_table))
 
 
 @cache

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from shared import keys
 from shared.catalog.records import Record, record_item, record_size, to_record
-from shared.dynamo.transactions import Backoff, StoreUnavailable
+from shared.dynamo.reads import batch_get
+from shared.dynamo.transactions import Backoff
 from shared.dynamo.values import to_item
 from shared.dynamo.writes import Write, put_new
 from shared.keys import RECORD_SHARDS
@@ -75,19 +76,18 @@ class CatalogStore:
 
         Raises StoreUnavailable when DynamoDB leaves some unread after all retries.
         """
-        pending: Any = [keys.record(workspace_id, entity, key).attributes() for entity, key in wanted]
-        found: dict[tuple[str, str], Record] = {}
-        for attempt in range(self._backoff.attempts):
-            answer = self._client.batch_get_item(RequestItems={self.table: {"Keys": pending, "ConsistentRead": True}})
-            for item in answer["Responses"].get(self.table, []):
-                record = to_record(item)
-                found[record.entity, record.key] = record
-            # Throttled keys, and those beyond 16 MB of answer, come back to be asked for again.
-            pending = answer["UnprocessedKeys"].get(self.table, {"Keys": []})["Keys"]
-            if not pending:
-                return found
-            self._backoff.wait(attempt)
-        raise StoreUnavailable(f"{len(pending)} records of {workspace_id} stayed unread")
+        places = [keys.record(workspace_id, entity, key) for entity, key in wanted]
+        records = map(to_record, batch_get(self._client, self.table, places, self._backoff))
+        return {(record.entity, record.key): record for record in records}
+
+    def existing(self, workspace_id: str, places: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Which of up to `READ_BATCH` (entity, key) pairs have a record. Only keys come back: records may be large.
+
+        Raises StoreUnavailable when DynamoDB leaves some unread after all retries.
+        """
+        wanted = [keys.record(workspace_id, entity, key) for entity, key in places]
+        found = batch_get(self._client, self.table, wanted, self._backoff, attributes=("pk", "sk"))
+        return {(keys.owner_of_record(item["pk"]["S"])[1], item["sk"]["S"]) for item in found}
 
     def page(self, workspace_id: str, entity: str, limit: int, cursor: str | None = None) -> RecordPage:
         """Up to `limit` records, and not many more than `PAGE_BYTES` of them, shard by shard, from the cursor of the

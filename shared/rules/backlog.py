@@ -7,10 +7,12 @@ top-up, and the sweep always. Ringing its doorbell brings a worker, which drains
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from shared import keys
@@ -20,10 +22,11 @@ from shared.dynamo.transactions import Backoff, StoreUnavailable, transact_write
 from shared.dynamo.values import from_item, to_item
 from shared.dynamo.writes import Write, put_new
 from shared.keys import RECORD_SHARDS, Item, Key
-from shared.rules.changes import merge_changes
+from shared.rules.changes import bounded, merge_changes
 from shared.rules.doorbells import RuleDoorbell
 from shared.rules.firing import FiringRoom, Place, WaitReason, fire
 from shared.rules.model import Change
+from shared.rules.planning import MAX_RECORDS
 from shared.times import parse_rfc3339, to_rfc3339
 
 if TYPE_CHECKING:
@@ -35,14 +38,14 @@ _WAITS = "backlog"
 _MAX_MERGES = 20
 """Times that changes are merged into what waits while others put theirs there."""
 
-_PAGE = 97
-"""Changes that are drained at once: as many records as fit into one transaction."""
+_LISTED = "waiting_pk"
+"""Is there while something waits: the index lists it by this (see `shared.keys`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
     """Changes of a workspace wait. `revision` moves whenever some are added, and `leg` whenever a worker is called;
-    `rung_at` is when it last was.
+    `rung_at` is when it last was. Both go on counting when the backlog has been empty in between.
     """
 
     revision: int
@@ -52,10 +55,10 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class WaitingChange:
-    """What waits for one record. `revision` moves with every change that is merged into it."""
+    """What waits for one record. `token` is another with every change that is merged into it, and never comes again."""
 
     change: Change
-    revision: int
+    token: str
 
     @property
     def key(self) -> Key:
@@ -86,7 +89,8 @@ class BacklogStore:
         """None where nothing waits."""
         key = keys.backlog(workspace_id).attributes()
         answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-        return _to_backlog(answer["Item"]) if "Item" in answer else None
+        item = answer.get("Item", {})
+        return _to_backlog(item) if _LISTED in item else None
 
     def ring(self, workspace_id: str, now: datetime, *, leg: int | None = None) -> bool:
         """Calls a worker, if anything waits; with `leg` only if none was called since that one."""
@@ -96,7 +100,7 @@ class BacklogStore:
                 TableName=self._table,
                 Key=keys.backlog(workspace_id).attributes(),
                 UpdateExpression="SET #doorbell = :doorbell, #rung_at = :now, #leg = #leg + :one",
-                ConditionExpression="attribute_exists(#leg)" if leg is None else "#leg = :leg",
+                ConditionExpression=f"attribute_exists({_LISTED})" + ("" if leg is None else " AND #leg = :leg"),
                 ExpressionAttributeNames={"#doorbell": "doorbell", "#rung_at": "rung_at", "#leg": "leg"},
                 ExpressionAttributeValues=to_item(values if leg is None else values | {":leg": leg}),
             )
@@ -131,9 +135,11 @@ class BacklogStore:
     def finish(self, workspace_id: str, revision: int) -> bool:
         """Notes that nothing waits any more, if nothing was added since `revision`."""
         try:
-            self._client.delete_item(
+            self._client.update_item(
                 TableName=self._table,
                 Key=keys.backlog(workspace_id).attributes(),
+                # The counters stay: a worker that slept must not take what comes later for what it has seen.
+                UpdateExpression=f"REMOVE {_LISTED}, waiting_sk, doorbell",
                 ConditionExpression="#revision = :revision",
                 ExpressionAttributeNames={"#revision": "revision"},
                 ExpressionAttributeValues=to_item({":revision": revision}),
@@ -147,11 +153,16 @@ class BacklogStore:
         wanted = {keys.waiting_change(each.workspace_id, each.entity, each.key): each for each in changes}
         there = {each.key: each for each in self._read(wanted)}
         for _ in range(_MAX_MERGES):
-            writes = [self._put(change, there.get(key)) for key, change in wanted.items()]
+            merged = {key: _merged(there.get(key), change) for key, change in wanted.items()}
+            # What waits already as it would be is left alone.
+            new = {key: change for key, change in merged.items() if key not in there or there[key].change != change}
+            if not new:
+                return
+            writes = [self._put(change, there.get(key)) for key, change in new.items()]
             refused = transact_write(self._client, [write.request for write in writes], self._backoff)
             if refused is None:
                 return
-            for key, reason in zip(wanted, refused.reasons, strict=True):
+            for key, reason in zip(new, refused.reasons, strict=True):
                 if reason is not None:
                     there.pop(key, None)
                     if reason.item is not None:
@@ -162,10 +173,10 @@ class BacklogStore:
         return [_to_waiting(item) for item in batch_get(self._client, self._table, wanted, self._backoff)]
 
     def _put(self, change: Change, there: WaitingChange | None) -> Write:
+        item = _waiting_item(WaitingChange(change, secrets.token_hex(8)))
         if there is None:
-            return put_new(self._table, _waiting_item(WaitingChange(change, 1)))
-        merged = WaitingChange(merge_changes(there.change, change), there.revision + 1)
-        return Write({"Put": {"TableName": self._table, "Item": _waiting_item(merged), **_still(there)}})
+            return put_new(self._table, item)
+        return Write({"Put": {"TableName": self._table, "Item": item, **_still(there)}})
 
     def _delete(self, waiting: WaitingChange) -> Write:
         key = waiting.key.attributes()
@@ -242,7 +253,8 @@ def act(
 def can_fire(room: FiringRoom, workspace_id: str) -> bool:
     """Whether there are credits for the cheapest firing."""
     balance = room.ledger.balance(workspace_id)
-    return balance is not None and balance.spendable(room.clock()) >= room.prices.cheapest_firing
+    # Without any credits all automation waits, whatever it costs (`Balance.is_exhausted`).
+    return balance is not None and balance.spendable(room.clock()) >= max(1, room.prices.cheapest_firing)
 
 
 def drain(
@@ -258,40 +270,45 @@ def drain(
     if backlog is None or backlog.leg != leg:
         return DrainOutcome.OUTDATED
     while backlog is not None:
-        for shard in range(RECORD_SHARDS):
-            outcome = _drain_shard(room, workspace_id, shard, backlog.rung_at, out_of_time)
-            if outcome is DrainOutcome.HANDED_OVER:
-                # Whoever was called since goes on anyway.
-                room.backlog.ring(workspace_id, room.firing.clock(), leg=backlog.leg)
-            if outcome is not DrainOutcome.DONE:
-                return outcome
-        if room.backlog.finish(workspace_id, backlog.revision):
-            break
+        outcome = _go_through(room, workspace_id, backlog.rung_at, out_of_time)
+        if outcome is DrainOutcome.HANDED_OVER:
+            # Whoever was called since goes on anyway.
+            room.backlog.ring(workspace_id, room.firing.clock(), leg=backlog.leg)
+        if outcome is not DrainOutcome.DONE or room.backlog.finish(workspace_id, backlog.revision):
+            return outcome
         # More came while the shards were gone through.
         backlog = room.backlog.get(workspace_id)
     return DrainOutcome.DONE
 
 
-def _drain_shard(
-    room: BacklogRoom, workspace_id: str, shard: int, at: datetime, out_of_time: Callable[[], bool]
-) -> DrainOutcome:
-    after: Key | None = None
-    while waiting := room.backlog.page(workspace_id, shard, after, _PAGE):
+def _go_through(room: BacklogRoom, workspace_id: str, at: datetime, out_of_time: Callable[[], bool]) -> DrainOutcome:
+    """Once through everything that waits, as many changes at a time as fit into one transaction."""
+    waiting = _all_waiting(room.backlog, workspace_id)
+    while batch := list(islice(waiting, MAX_RECORDS)):
         if out_of_time():
             return DrainOutcome.HANDED_OVER
-        places: list[Place] = [(each.change.entity, each.change.key) for each in waiting]
+        places: list[Place] = [(each.change.entity, each.change.key) for each in batch]
         records = room.firing.catalog.get_many(workspace_id, places)
-        subjects = [(each.change, records.get(place)) for each, place in zip(waiting, places, strict=True)]
-        unsettled = fire(room.firing, workspace_id, subjects, at, out_of_time)
-        room.backlog.settle(
-            [each for each, place in zip(waiting, places, strict=True) if place not in unsettled.changes]
-        )
+        changes = [(each.change, records.get(place)) for each, place in zip(batch, places, strict=True)]
+        unsettled = fire(room.firing, workspace_id, changes, at, out_of_time)
+        room.backlog.settle([each for each, place in zip(batch, places, strict=True) if place not in unsettled.changes])
         if WaitReason.OUT_OF_CREDITS in unsettled.reasons:
             return DrainOutcome.OUT_OF_CREDITS
         if unsettled.reasons:
             return DrainOutcome.HANDED_OVER
-        after = waiting[-1].key
     return DrainOutcome.DONE
+
+
+def _all_waiting(backlog: BacklogStore, workspace_id: str) -> Iterator[WaitingChange]:
+    for shard in range(RECORD_SHARDS):
+        after: Key | None = None
+        while page := backlog.page(workspace_id, shard, after, MAX_RECORDS):
+            yield from page
+            after = page[-1].key
+
+
+def _merged(there: WaitingChange | None, change: Change) -> Change:
+    return bounded(change if there is None else merge_changes(there.change, change))
 
 
 def _to_backlog(item: Item) -> Backlog:
@@ -302,9 +319,9 @@ def _to_backlog(item: Item) -> Backlog:
 def _still(seen: WaitingChange) -> Mapping[str, Any]:
     """The condition that nothing was merged into it since."""
     return {
-        "ConditionExpression": "#revision = :revision",
-        "ExpressionAttributeNames": {"#revision": "revision"},
-        "ExpressionAttributeValues": to_item({":revision": seen.revision}),
+        "ConditionExpression": "#token = :token",
+        "ExpressionAttributeNames": {"#token": "token"},
+        "ExpressionAttributeValues": to_item({":token": seen.token}),
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
 
@@ -319,9 +336,9 @@ def _waiting_item(waiting: WaitingChange) -> Item:
             "created_at": to_rfc3339(change.created_at),
             "version": change.version,
             "appeared": change.appeared,
-            "changed": change.changed,
-            "depth": change.depth,
-            "revision": waiting.revision,
+            # Pairs, and no maps: those are keyed by texts that are not empty.
+            "changed": [[name, *map(list, versions.items())] for name, versions in change.changed.items()],
+            "token": waiting.token,
         }
     )
 
@@ -335,7 +352,6 @@ def _to_waiting(item: Item) -> WaitingChange:
         created_at=parse_rfc3339(values["created_at"]),
         version=values["version"],
         appeared=values["appeared"],
-        changed=values["changed"],
-        depth=values["depth"],
+        changed={name: dict(versions) for name, *versions in values["changed"]},
     )
-    return WaitingChange(change, values["revision"])
+    return WaitingChange(change, values["token"])

@@ -236,18 +236,18 @@ class _Trials:
         involved = [rule for rule in self._involved if rule.definition.entity == record.entity]
         if any("created" in rule.definition.trigger.on for rule in involved):
             new = replace(record, version=1, marks={}, depth=0)
-            yield new, _change(new, {}, appeared=True), None
+            yield new, _change(new, None), None
         touched = {name for rule in involved for name in rule.definition.reads | rule.definition.writes}
         named = {name for rule in involved for name in rule.definition.trigger.attributes or ()}
         names = [name for name in sorted(touched | named) if any(rule.definition.listens_to(name) for rule in involved)]
         for name in names[:_MAX_NAMES]:
             as_it_is = replace(record, version=record.version + 1, depth=0)
             if name in record.attributes:
-                yield as_it_is, _change(as_it_is, {name: as_it_is.version}), name
+                yield as_it_is, _change(as_it_is, name), name
             kind = self._kinds(record.entity).get(name, Kind.UNKNOWN)
             other = _other(record.attributes.get(name), _PLAUSIBLE[0][kind])
             changed = replace(as_it_is, attributes={**record.attributes, name: other})
-            yield changed, _change(changed, {name: changed.version}), name
+            yield changed, _change(changed, name), name
 
     def _run(self, record: Record, change: Change) -> tuple[int, int] | None:
         """Carries the rules out, one batch of changes after the other; the number of a cycle that is still going, and
@@ -353,7 +353,7 @@ class _Batch:
         if change is None:
             return
         self.changes[place] = merge_changes(self.changes[place], change) if place in self.changes else change
-        names: list[str | None] = [None] if change.appeared else list(change.changed)
+        names: list[str | None] = [None] if change.appeared is not None else list(change.changed)
         self.written.setdefault(place, []).extend(
             _Written(name, after.version, rule.rule_id, lengths) for name in names
         )
@@ -405,15 +405,15 @@ def _other(value: Any, first: Any) -> Any:
             return first
 
 
-def _change(record: Record, changed: Mapping[str, int], *, appeared: bool = False) -> Change:
+def _change(record: Record, name: str | None) -> Change:
     return Change(
         workspace_id=record.workspace_id,
         entity=record.entity,
         key=record.key,
         created_at=record.created_at,
         version=record.version,
-        appeared=appeared,
-        changed=changed,
+        appeared=0 if name is None else None,
+        changed={} if name is None else {name: {0: record.version}},
     )
 
 

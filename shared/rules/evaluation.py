@@ -8,6 +8,7 @@ comes to null is cleared.
 from __future__ import annotations
 
 import decimal
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -30,8 +31,10 @@ from shared.rules.definition import (
     SetAction,
     Value,
 )
-from shared.rules.expressions import EvaluationFailed, Expression, Missing, parse, spoken
+from shared.rules.expressions import EvaluationFailed, Expression, ExpressionRefused, Missing, parse, spoken
 from shared.rules.model import Creation, Effect, Examined, Failed, NoChange, NoMatch, Rule
+
+_logger = logging.getLogger(__name__)
 
 _SOME_OPERATION = "0" * 26
 """As long as the identifier of the operation that will pay."""
@@ -141,6 +144,27 @@ class CompiledRule:
         )
         _check_size(created, what)
         return Creation(creating.entity, key, attributes)
+
+
+def examiner_of(rule: Rule) -> Callable[[Record], Examined]:
+    """What tells the rule's effect on a record, and never raises: whatever is wrong with one rule, and be it our fault,
+    fails its own firings and keeps no other rule from firing.
+    """
+    try:
+        compiled = compile_rule(rule)
+    except ExpressionRefused as refused:
+        # It was put under laxer limits than today's.
+        failure = Failed(f"the rule cannot be read any more: {refused}")
+        return lambda _record: failure
+
+    def examine(record: Record) -> Examined:
+        try:
+            return compiled.examine(record)
+        except Exception:
+            _logger.exception("rule %s of %s met something unexpected", rule.rule_id, rule.workspace_id)
+            return Failed("it could not be computed, through a fault of ours")
+
+    return examine
 
 
 def compile_rule(rule: Rule) -> CompiledRule:

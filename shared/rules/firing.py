@@ -7,8 +7,8 @@ marks on the records themselves, so that the same changes may come any number of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import NoReturn, assert_never
@@ -26,11 +26,10 @@ from shared.credits import (
 )
 from shared.dynamo.transactions import NotStorable, StoreUnavailable
 from shared.keys import Item
-from shared.rules.changes import is_due
-from shared.rules.evaluation import compile_rule
-from shared.rules.expressions import ExpressionRefused
-from shared.rules.meters import Meter, count_failures, count_firings, hour_of, to_meter
-from shared.rules.model import Change, Creation, Effect, Examined, Failed, Rule
+from shared.rules.changes import due_depth
+from shared.rules.evaluation import examiner_of
+from shared.rules.meters import Meter, MeterStore, count_failures, count_firings, hour_of, to_meter
+from shared.rules.model import Change, Creation, Effect, Failed, Rule
 from shared.rules.planning import (
     Failure,
     Firing,
@@ -72,6 +71,7 @@ class FiringRoom:
     """What it takes to let rules fire."""
 
     rules: RuleStore
+    meters: MeterStore
     catalog: CatalogStore
     ledger: Ledger
     prices: PriceList
@@ -121,6 +121,23 @@ class _Ready:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What the rule comes to on a record as it was seen; `depth` is that of what it would write."""
+
+    record: Record
+    effect: Effect
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Allowance:
+    """How often the rule may fire yet within the hour."""
+
+    hour: str
+    firings: int
+
+
 class _RulesChanged(Exception):
     """The rule is no longer the one that was read: changed, deleted or suspended."""
 
@@ -136,8 +153,9 @@ def fire(
 
     Each change comes with its record as it was seen, None if it is gone. Rules go in the order of their identifiers,
     and each sees what those before it have written. `at` dates the operations. One request for the rules, one for each
-    transaction of up to 97 records, one for each 100 records that might be created; more where something has changed in
-    between. Raises StoreUnavailable and botocore's errors; all may then come again.
+    transaction of up to 97 records, one for each 100 records that might be created, one for each rule that this process
+    has not seen fire in this hour; more where something has changed in between. Raises StoreUnavailable and botocore's
+    errors; all may then come again.
     """
     batch = [_Subject(change, record) for change, record in changes]
     unsettled = Unsettled()
@@ -156,17 +174,6 @@ def fire(
     raise StoreUnavailable(f"the rules of {workspace_id} changed under {_MAX_REPLANS} looks")
 
 
-def _examiner(rule: Rule) -> Callable[[Record], Examined]:
-    """What tells the rule's effect on a record. A rule that was put under laxer limits than today's fails everywhere,
-    and keeps no other rule from firing.
-    """
-    try:
-        return compile_rule(rule).examine
-    except ExpressionRefused as refused:
-        failure = Failed(f"the rule cannot be read any more: {refused}")
-        return lambda _record: failure
-
-
 class _Turn:
     """One rule's turn on one batch.
 
@@ -183,36 +190,45 @@ class _Turn:
         self._rule_ids = rule_ids
         self._at = at
         self._out_of_time = out_of_time
-        self._examine = _examiner(rule)
-        self._open: dict[_Subject, Effect] = {}
+        self._examine = examiner_of(rule)
+        self._open: dict[_Subject, _Opened] = {}
         self._failures: dict[Place, Failure] = {}
         self._too_deep: dict[Place, tuple[Record, str]] = {}
         self._known: dict[Place, bool] = {}
         self._meter: Meter | None = None
         self._budget: int | None = None
-        self._allowance: int | None = None
+        self._allowance: _Allowance | None = None
         self._one_by_one = False
 
     def take(self, batch: Iterable[_Subject], unsettled: Unsettled) -> None:
         """Fires wherever the rule is due and has an effect; what has to wait is added to `unsettled`."""
         for subject in batch:
-            self._look(subject)
+            if self._depth(subject) is not None:
+                # A rule may take its time over one record, and over the next.
+                if self._out_of_time():
+                    unsettled.add(subject.change, WaitReason.OUT_OF_TIME)
+                else:
+                    self._look(subject)
         reason = self._carry_out()
         if reason is not None:
             for subject in self._open:
                 unsettled.add(subject.change, reason)
         self._note()
 
+    def _depth(self, subject: _Subject) -> int | None:
+        """The depth of what the rule is due for on the record, None if it is not."""
+        return None if subject.record is None else due_depth(self._rule, subject.change, subject.record)
+
     def _look(self, subject: _Subject) -> None:
         """Opens the record, as it was last seen, if the rule has an effect on it."""
         self._open.pop(subject, None)
         self._failures.pop(subject.place, None)
-        record = subject.record
-        if record is None or not is_due(self._rule, subject.change, record):
+        record, depth = subject.record, self._depth(subject)
+        if record is None or depth is None:
             return
         match self._examine(record):
             case Effect() as effect:
-                self._open[subject] = effect
+                self._open[subject] = _Opened(record, effect, depth + 1)
             case Failed(reason):
                 self._fail(subject, record, reason)
 
@@ -226,6 +242,9 @@ class _Turn:
             ready = self._ready()
             if not ready:
                 return None
+            if self._is_free_and_must_not_be(ready):
+                return WaitReason.OUT_OF_CREDITS
+            self._begin_the_hour()
             while ready:
                 if self._out_of_time():
                     return WaitReason.OUT_OF_TIME
@@ -237,6 +256,20 @@ class _Turn:
                 ready = ready[len(step) :]
         raise StoreUnavailable(f"records under rule {self._rule.rule_id} changed under {_MAX_REPLANS} attempts")
 
+    def _is_free_and_must_not_be(self, ready: Sequence[_Ready]) -> bool:
+        """Whether the rule would fire although credits are out, because that costs nothing in this deployment. Where it
+        costs something the charge itself decides.
+        """
+        if any(self._room.prices.cost(each.firing.actions) for each in ready):
+            return False
+        balance = self._room.ledger.balance(self._rule.workspace_id)
+        return balance is not None and balance.is_exhausted(self._room.clock())
+
+    def _begin_the_hour(self) -> None:
+        """Reads the meter before what may be the rule's first firing in this hour."""
+        if self._meter is None and not self._room.meters.has_fired(self._rule, hour_of(self._room.clock())):
+            self._take_in(self._room.meters.get(self._rule.workspace_id, self._rule.rule_id))
+
     def _step_length(self, ready: Sequence[_Ready]) -> int:
         within = step_length(
             [each.firing for each in ready],
@@ -244,41 +277,43 @@ class _Turn:
             self._room.prices,
             budget=self._budget,
         )
-        if self._allowance == 0:
-            self._suspend()
         most = 1 if self._one_by_one else within
-        return min(within, most, within if self._allowance is None else self._allowance)
+        if self._allowance is not None and self._allowance.hour == hour_of(self._room.clock()):
+            if self._allowance.firings == 0:
+                self._suspend()
+            most = min(most, self._allowance.firings)
+        return min(within, most)
 
     def _ready(self) -> list[_Ready]:
         """The firings that the open records come to now. Closes those that come to nothing, are too deep, or too
         large.
         """
-        self._look_up(creation for effect in self._open.values() for creation in effect.creations)
+        self._look_up(creation for opened in self._open.values() for creation in opened.effect.creations)
         ready: list[_Ready] = []
         there = {place for place, is_there in self._known.items() if is_there}
         claimed: set[Place] = set()
-        for subject, effect in list(self._open.items()):
-            record = subject.record
-            if record is None:
-                raise AssertionError("a record that is gone is not open")
-            depth, trigger = subject.change.depth + 1, trigger_of(subject.change)
-            if firing_of(record, effect, there, depth=depth, trigger=trigger) is None:
+        for subject, opened in list(self._open.items()):
+            if self._firing(subject, opened, there) is None:
                 del self._open[subject]
                 continue
-            firing = firing_of(record, effect, there | claimed, depth=depth, trigger=trigger)
+            firing = self._firing(subject, opened, there | claimed)
             if firing is None:
                 continue
             if firing.depth > self._room.limits.max_depth:
                 del self._open[subject]
-                self._too_deep[subject.place] = (record, firing.trigger)
+                self._too_deep[subject.place] = (firing.record, firing.trigger)
                 continue
             size = written_size(self._rule, firing)
             if isinstance(size, Failed):
-                self._fail(subject, record, size.reason)
+                self._fail(subject, firing.record, size.reason)
                 continue
             claimed.update((each.entity, each.key) for each in firing.creations)
             ready.append(_Ready(subject, firing, size))
         return ready
+
+    def _firing(self, subject: _Subject, opened: _Opened, taken: Collection[Place]) -> Firing | None:
+        trigger = trigger_of(subject.change)
+        return firing_of(opened.record, opened.effect, taken, depth=opened.depth, trigger=trigger)
 
     def _look_up(self, creations: Iterable[Creation]) -> None:
         """Finds out which places of creations are taken, once for each place."""
@@ -286,7 +321,7 @@ class _Turn:
         unknown = [place for place in places if place not in self._known]
         for first in range(0, len(unknown), READ_BATCH):
             some = unknown[first : first + READ_BATCH]
-            found = self._room.catalog.get_many(self._rule.workspace_id, some)
+            found = self._room.catalog.existing(self._rule.workspace_id, some)
             self._known |= {place: place in found for place in some}
 
     def _commit(self, step: Sequence[_Ready]) -> bool:
@@ -299,6 +334,7 @@ class _Turn:
             if len(step) > 1:
                 self._one_by_one = True
             else:
+                self._one_by_one = False
                 self._fail(step[0].subject, step[0].firing.record, f"the database refused it: {error}")
             return False
         match outcome:
@@ -310,8 +346,8 @@ class _Turn:
             case Stale(writes=refused):
                 self._see(step, refused)
             case Replayed():
-                # It was committed before, and whoever did it was cut off. The marks say so.
-                self._see_now([each.subject for each in step])
+                # It was committed before, and whoever did it was cut off. What it wrote is for the rules that follow.
+                self._see_now(step)
             case UnknownWorkspace():
                 self._open.clear()
             case OperationIdReused():
@@ -350,15 +386,17 @@ class _Turn:
             self._known |= {(creation.entity, creation.key): True for creation in each.firing.creations}
         # This hour is begun now, if it was not before.
         self._meter = None
+        self._room.meters.note_fired(self._rule, hour_of(self._room.clock()))
         if self._budget is not None:
             self._budget -= credits
         if self._allowance is not None:
-            self._allowance -= len(step)
+            self._allowance = replace(self._allowance, firings=self._allowance.firings - len(step))
 
     def _see(self, step: Sequence[_Ready], refused: Mapping[int, Item | None]) -> None:
         """Takes in what a refusal showed: of the meter, which stands first, and of the records."""
         if 0 in refused:
-            self._see_meter(refused[0])
+            item = refused[0]
+            self._take_in(None if item is None else to_meter(item))
         position = 1
         for each in step:
             if position in refused:
@@ -370,21 +408,22 @@ class _Turn:
                     self._known[creation.entity, creation.key] = True
             position += each.firing.records
 
-    def _see_meter(self, item: Item | None) -> None:
-        meter = None if item is None else to_meter(item)
+    def _take_in(self, meter: Meter | None) -> None:
+        """Goes by the meter as it was just seen. Raises _RulesChanged when it is not this version's."""
         if meter is None or meter.version != self._rule.version:
             raise _RulesChanged
         self._meter = meter
-        fired = meter.fired_in_hour if meter.hour >= hour_of(self._room.clock()) else 0
-        self._allowance = max(0, self._room.limits.per_hour(self._rule) - fired)
+        hour = hour_of(self._room.clock())
+        fired = meter.fired_in_hour if meter.hour >= hour else 0
+        self._allowance = _Allowance(hour, max(0, self._room.limits.per_hour(self._rule) - fired))
 
-    def _see_now(self, subjects: Sequence[_Subject]) -> None:
-        """Reads the records anew."""
-        places = [subject.place for subject in subjects]
+    def _see_now(self, step: Sequence[_Ready]) -> None:
+        """Reads the records of a step that was committed before."""
+        places = [each.subject.place for each in step]
         found = self._room.catalog.get_many(self._rule.workspace_id, places)
-        for subject in subjects:
-            subject.record = found.get(subject.place)
-            self._look(subject)
+        for each in step:
+            each.subject.record = found.get(each.subject.place)
+            del self._open[each.subject]
 
     def _suspend(self) -> NoReturn:
         """The rule has fired as often as it may within this hour. It is not looked at again until its owner puts it."""
@@ -399,7 +438,7 @@ class _Turn:
             reason = f"{failures[0].record.key}: {failures[0].reason}"
             now = self._room.clock()
             meter = count_failures(self._room.rules.table, self._rule, failures=len(failures), reason=reason, now=now)
-            self._room.ledger.commit(plan_failures(self._rule, failures, meter, at=self._at))
+            self._room.ledger.commit(plan_failures(self._rule, failures, meter))
         if self._too_deep:
             stopped = list(self._too_deep.values())
-            self._room.ledger.commit(plan_too_deep(self._rule, stopped, self._room.limits.max_depth, at=self._at))
+            self._room.ledger.commit(plan_too_deep(self._rule, stopped, self._room.limits.max_depth))

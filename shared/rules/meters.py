@@ -7,9 +7,11 @@ and its commit does not fire any more, and no number of workers together exceeds
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from shared import keys
@@ -29,6 +31,8 @@ MAX_REASON = 300
 
 STOPPED = 0
 """The version that the meter of a suspended rule counts for; rules have none so low."""
+
+_REMEMBERED_RULES = 1000
 
 _SUMS = ("fired_in_hour", "firings", "credits", "failures")
 
@@ -127,12 +131,31 @@ def count_failures(table: str, rule: Rule, *, failures: int, reason: str, now: d
 
 
 class MeterStore:
-    """Reads the meters of all workspaces' rules."""
+    """Reads the meters of all workspaces' rules. Safe to share between threads.
+
+    It remembers which rules have fired in this hour: a transaction that wrongly takes the hour to have begun is refused
+    with all that it would have written, and DynamoDB charges for that.
+    """
 
     def __init__(self, client: DynamoDBClient, table: str, *, backoff: Backoff | None = None) -> None:
         self._client = client
         self._table = table
         self._backoff = backoff or Backoff()
+        self._hours: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._hours_lock = Lock()
+
+    def has_fired(self, rule: Rule, hour: str) -> bool:
+        """Whether this process knows that the rule has fired in the hour; it may have, without."""
+        with self._hours_lock:
+            return self._hours.get((rule.workspace_id, rule.rule_id)) == hour
+
+    def note_fired(self, rule: Rule, hour: str) -> None:
+        """Remembers that the rule has fired in the hour."""
+        with self._hours_lock:
+            self._hours[rule.workspace_id, rule.rule_id] = hour
+            self._hours.move_to_end((rule.workspace_id, rule.rule_id))
+            if len(self._hours) > _REMEMBERED_RULES:
+                self._hours.popitem(last=False)
 
     def get(self, workspace_id: str, rule_id: str) -> Meter | None:
         """As it is now, read consistently; None when there is no such rule."""

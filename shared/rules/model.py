@@ -35,14 +35,19 @@ class Rule:
         return self.definition.enabled and self.suspended_at is None
 
 
+ANY_ATTRIBUTE = ""
+"""Takes the place of names in a change; no attribute is without a name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What has happened to one record, in one write or in several: what rules listen to.
 
     `created_at` tells the record from one of the same key that was deleted before it was made; `version` is the highest
-    that is covered. `appeared` says that the record was created. `changed` maps each attribute that was set to another
-    value, or cleared, to the version at which it last was; an attribute that the record was created with is not in it.
-    `depth` is the least of the writes: how many rules, each set off by the one before, led to it.
+    that is covered. A write has a depth: how many rules, each set off by the one before, led to it. `appeared` is that
+    of the record's creation, None if it was there before. `changed` has each attribute that was set to another value,
+    or cleared, and for each depth the last version at which it was; an attribute that the record was created with is
+    not in it. `ANY_ATTRIBUTE` stands in it for those that were too many to be named.
     """
 
     workspace_id: str
@@ -50,9 +55,8 @@ class Change:
     key: str
     created_at: datetime
     version: int
-    appeared: bool
-    changed: Mapping[str, int] = field(default_factory=dict)
-    depth: int = 0
+    appeared: int | None
+    changed: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from shared.catalog import Mark, Record, put_record, record_size
@@ -16,7 +16,7 @@ from shared.credits import Action, Channel, OperationKind, Plan, PriceList, Refu
 from shared.dynamo.transactions import MAX_TRANSACTION_BYTES, MAX_TRANSACTION_ITEMS
 from shared.dynamo.values import MAX_ITEM_BYTES
 from shared.dynamo.writes import Write
-from shared.ids import fingerprint, operation_id
+from shared.ids import fingerprint, operation_id, time_of
 from shared.rules.model import Change, Creation, Effect, Failed, Rule
 from shared.times import to_rfc3339
 
@@ -27,6 +27,9 @@ One firing, of 20 actions at most, always fits.
 
 _STEP_BYTES = MAX_TRANSACTION_BYTES - 64 * 1024
 """Bytes of records in one transaction: what is left beside the other items and the keys."""
+
+_MARKS_KEPT = timedelta(days=2)
+"""How long a record remembers at least that a rule has fired on it which is no more: longer than a stream repeats."""
 
 _NAMED = 3
 """Records that an entry of the log names, of those that a rule failed on."""
@@ -135,7 +138,7 @@ def plan_firings(
 ) -> Planned:
     """One operation: the rule fires on these records.
 
-    `meter` gives the meter's write for so many credits. `rule_ids` are the rules that there are: the marks of others
+    `meter` gives the meter's write for so many credits. `rule_ids` are the rules that there are: old marks of others
     are dropped. `at` dates the operation, and `trigger` names it where the firings do not.
     """
     named = tuple(trigger or (firing.trigger for firing in firings))
@@ -173,7 +176,12 @@ def plan_firings(
 def record_after(rule: Rule, firing: Firing, operation: str, rule_ids: Collection[str], now: datetime) -> Record:
     """The firing's own record when it is written. One that only carries the mark stays dated and paid for as it was."""
     seen = firing.record
-    marks = {rule_id: mark for rule_id, mark in seen.marks.items() if rule_id in rule_ids}
+    marks = {
+        rule_id: mark
+        for rule_id, mark in seen.marks.items()
+        # A rule that is not among them may have been put a moment ago: its mark must not get lost.
+        if rule_id in rule_ids or now - time_of(mark.operation_id) < _MARKS_KEPT
+    }
     marked = replace(seen, version=seen.version + 1, marks=marks | {rule.rule_id: Mark(seen.version + 1, operation)})
     if firing.attributes is None:
         return marked
@@ -201,10 +209,12 @@ def plan_failures(
     failures: Sequence[Failure],
     meter: Write,
     *,
-    at: datetime,
+    at: datetime | None = None,
     run_id: str | None = None,
 ) -> Plan:
-    """Notes, free, which records the rule could not be carried out on, and why."""
+    """Notes, free, which records the rule could not be carried out on, and why. Dated by the records unless `at` says
+    otherwise: those that fail again as they are have been noted before.
+    """
     listed = "; ".join(
         f"{_short(each.record.key, _MAX_NAME)}: {_short(each.reason, _MAX_REASON)}" for each in failures[:_NAMED]
     )
@@ -214,14 +224,16 @@ def plan_failures(
         RefusalReason.RULE_FAILED,
         f"failed on {_counted(len(failures), rule)}: {listed}{more}",
         [each.trigger for each in failures],
-        at=at,
+        at=at or max(each.record.updated_at for each in failures),
         run_id=run_id,
         writes=(meter,),
     )
 
 
-def plan_too_deep(rule: Rule, stopped: Sequence[tuple[Record, str]], depth: int, *, at: datetime) -> Plan:
-    """Notes, free, that a chain of rules was stopped before this one; `stopped` are records and triggers."""
+def plan_too_deep(rule: Rule, stopped: Sequence[tuple[Record, str]], depth: int) -> Plan:
+    """Notes, free, that a chain of rules was stopped before this one; `stopped` are records and triggers. Dated by the
+    records, as failures are.
+    """
     names = ", ".join(_short(record.key, _MAX_NAME) for record, _ in stopped[:_NAMED])
     more = ", …" if len(stopped) > _NAMED else ""
     return _note(
@@ -229,7 +241,7 @@ def plan_too_deep(rule: Rule, stopped: Sequence[tuple[Record, str]], depth: int,
         RefusalReason.CHAIN_TOO_DEEP,
         f"not fired on {_counted(len(stopped), rule)} ({names}{more}): a chain of rules ends at a depth of {depth}",
         [trigger for _, trigger in stopped],
-        at=at,
+        at=max(record.updated_at for record, _ in stopped),
     )
 
 

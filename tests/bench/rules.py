@@ -155,7 +155,7 @@ class Bench:
         """A rule worker takes a scheduled rule through its records, from a cold start; and on how many it fired."""
         begun = new_pass(rule, schedule_id=None, now=utc_now())
         self._client.put_item(**put_new_pass(WORK_TABLE, begun).request["Put"])
-        room = PassRoom(self._room().firing, MeterStore(self._client, WORK_TABLE), self._passes)
+        room = PassRoom(self._room().firing, self._passes)
         with self._workbench.wire.measured() as usage:
             after = work(room, rule.workspace_id, begun.pass_id, lambda: False)
         assert after is not None
@@ -182,6 +182,7 @@ class Bench:
         """A function with nothing in memory."""
         firing = FiringRoom(
             rules=self._rules,
+            meters=MeterStore(self._client, WORK_TABLE),
             catalog=CatalogStore(self._client, CATALOG_TABLE),
             ledger=Ledger(self._client, CREDIT_TABLE),
             prices=PriceList(),

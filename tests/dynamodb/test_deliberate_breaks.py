@@ -162,9 +162,7 @@ BREAKS = {
     "history": Break(
         "add_to_day", history, 'removed = " REMOVE #closed"', 'removed = ", #closed = #closed"', (firing,)
     ),
-    "rule: mark": Break(
-        "is_due", changes, "seen = mark.version if mark else 0", "seen = 0 if mark else 0", (rule_firing,)
-    ),
+    "rule: mark": Break("due_depth", changes, "mark.version if mark else 0", "0 if mark else 0", (rule_firing,)),
     "meter: version": Break(
         "count_firings",
         meters,
@@ -180,9 +178,7 @@ BREAKS = {
         (rule_firing,),
     ),
     "depth": Break("_ready", rule_firing._Turn, "firing.depth > self._room.limits.max_depth", "firing.depth > 99"),
-    "backlog: merged": Break(
-        "_still", backlog, '"#revision = :revision"', '"(#revision = :revision OR attribute_exists(pk))"'
-    ),
+    "backlog: merged": Break("_still", backlog, '"#token = :token"', '"(#token = :token OR attribute_exists(pk))"'),
     "backlog: over": Break(
         "finish",
         backlog.BacklogStore,

@@ -180,13 +180,14 @@ class Syncs:
         world, client = self.account.world, plain_dynamodb(self.account.world)
         firing = RuleFiringRoom(
             rules=rules_of(world),
+            meters=MeterStore(client, world.work_table),
             catalog=CatalogStore(client, world.catalog_table, backoff=AT_ONCE),
             ledger=self.account.ledger(),
             prices=self.prices,
             limits=LIMITS,
             clock=self.clock,
         )
-        room = PassRoom(firing, MeterStore(client, world.work_table), passes_of(world))
+        room = PassRoom(firing, passes_of(world))
         after = go_through(room, self.workspace_id, rule_pass.pass_id, never)
         assert after is not None
         return after

@@ -143,13 +143,14 @@ class Passing:
         client = dynamodb or plain_dynamodb(world)
         firing = FiringRoom(
             rules=rules_of(world, client),
+            meters=MeterStore(client, world.work_table),
             catalog=CatalogStore(client, world.catalog_table, backoff=AT_ONCE),
             ledger=self.account.ledger(client),
             prices=self.prices,
             limits=self.limits,
             clock=self.account.clock,
         )
-        return PassRoom(firing, MeterStore(client, world.work_table), passes_of(world, client))
+        return PassRoom(firing, passes_of(world, client))
 
     def work(
         self,

@@ -118,6 +118,7 @@ class Shop:
         client = client or plain_dynamodb(self.world)
         firing = FiringRoom(
             rules=self.rules(client),
+            meters=MeterStore(client, self.world.work_table),
             catalog=self.world.catalog(client),
             ledger=self.account.ledger(client),
             prices=self.prices,

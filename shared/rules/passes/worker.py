@@ -20,9 +20,9 @@ from shared.credits import Committed, OperationIdReused, Outcome, OutOfCredits, 
 from shared.credits.drawing import drawable
 from shared.dynamo.transactions import NotStorable, StoreUnavailable
 from shared.keys import Item
-from shared.rules.evaluation import compile_rule
+from shared.rules.evaluation import examiner_of
 from shared.rules.firing import FiringRoom
-from shared.rules.meters import Meter, MeterStore, count_failures, count_firings, hour_of, to_meter
+from shared.rules.meters import Meter, count_failures, count_firings, hour_of, to_meter
 from shared.rules.model import Failed, NoMatch, Rule
 from shared.rules.passes.model import PassCounts, PassState, RulePass, ended, finished, paused, resumed
 from shared.rules.passes.steps import Looked, Place, Step, next_step
@@ -57,7 +57,6 @@ class PassRoom:
     """What carrying out a pass takes."""
 
     firing: FiringRoom
-    meters: MeterStore
     passes: PassStore
 
 
@@ -160,7 +159,7 @@ class _Leg:
         self._rule_ids = rule_ids
         self._anchor = rule_pass
         self._pass = rule_pass
-        self._examine = compile_rule(rule).examine
+        self._examine = examiner_of(rule)
         self._limit = room.firing.limits.per_hour(rule)
         self._waiting: deque[Looked] = deque()
         self._known: dict[Place, bool] = {}
@@ -168,7 +167,7 @@ class _Leg:
         self._noted_before = rule_pass.noted or ""
         self._noted: set[str] = set()
         # Read once: in a new hour the first transaction would be refused without it.
-        self._meter: Meter | None = room.meters.get(rule.workspace_id, rule.rule_id)
+        self._meter: Meter | None = room.firing.meters.get(rule.workspace_id, rule.rule_id)
         # Firings that one step may have at most: what is left of the hour, or one where the database has refused more.
         self._allowance: int | None = None
         self._one_by_one = False
