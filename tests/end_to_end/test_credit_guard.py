@@ -181,7 +181,7 @@ def test_the_end_of_credits_disables_every_schedule_and_a_top_up_enables_those_t
         run = wait(shop.customer, waiting.run_id)
         assert (run["state"], run["created"], run["credits"]) == ("paused", waiting.written, waiting.written)
         assert run["paused"]["reason"] == "out_of_credits"
-    assert shop.paused() == {"schedules": 3, "runs": 1 if waiting else 0}
+    assert shop.paused() == {"schedules": 3, "runs": 1 if waiting else 0, "passes": 0, "changes": False}
     assert shop.copies.all_but_state(SCHEDULES) == before
     shown = {each["schedule_id"]: each["state"] for each in shop.customer.get("/schedules")["items"]}
     assert shown == {"nightly": "paused", "daily": "paused", "once": "paused", "off": "disabled"}
@@ -324,7 +324,7 @@ def test_the_sweep_notices_that_the_last_credits_have_lapsed_and_that_others_cam
     assert (refused["outcome"], refused["reason"]) == ("refused", "out_of_credits")
     invoke(shop.stack, "CreditSweep", {})
     until(shop.state_is(PAUSED))
-    assert shop.paused() == {"schedules": 3, "runs": 0}
+    assert shop.paused() == {"schedules": 3, "runs": 0, "passes": 0, "changes": False}
     # The stream tells of the top-up.
     shop.top_up(1)
     until(shop.state_is(ON))
