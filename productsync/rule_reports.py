@@ -11,7 +11,7 @@ SHOWN_EXAMPLES = 3
 
 _STATES = {
     "paused": "paused: out of credits; what changes meanwhile is looked at after a top-up",
-    "suspended": "suspended: it fired too often; `productsync rules enable` lets it go on",
+    "suspended": "suspended: it fired too often; `productsync rules enable` lets it go on, with this hour's count",
 }
 _LENGTH = 60
 """Characters of a value in an example."""

@@ -1,5 +1,6 @@
 """Pages of listings: what a client may ask for, and cursors that only we can read."""
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +27,9 @@ def opaque(cursor: str) -> str:
 
 
 @contextmanager
-def store_cursor(given: str | None) -> Iterator[str | None]:
-    """The store's cursor that a client sent back. Refuses one that cannot be read, here or by the store inside.
+def store_cursor(given: str | None, like: str | None = None) -> Iterator[str | None]:
+    """The store's cursor that a client sent back. Refuses one that cannot be read, here or by the store inside: `like`
+    is the pattern of what the store's cursors are, where it takes any text for one.
 
     Without a cursor, an error of the store is an error.
     """
@@ -35,6 +37,18 @@ def store_cursor(given: str | None) -> Iterator[str | None]:
         yield None
         return
     try:
-        yield urlsafe_b64decode(given + "=" * (-len(given) % 4)).decode()
+        yield _read(given, like)
     except ValueError as error:
         raise Refusal(invalid([FieldError("cursor", "Input should be the next_cursor of this listing")])) from error
+
+
+def _read(given: str, like: str | None) -> str:
+    """What `opaque` was made of. Raises ValueError where it was made of nothing, or of something else."""
+    cursor = urlsafe_b64decode(given + "=" * (-len(given) % 4)).decode()
+    # Decoding passes over signs that are not of its alphabet: of those alone nothing is left, and DynamoDB takes no
+    # empty key.
+    if not cursor or opaque(cursor) != given:
+        raise ValueError("no listing has given this cursor")
+    if like is not None and re.fullmatch(like, cursor) is None:
+        raise ValueError("it is the cursor of another listing")
+    return cursor

@@ -14,7 +14,8 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
-from shared.automation.announcing import Announcer, level_id, running_low
+from shared.announcing import Announcer
+from shared.automation.announcing import level_id, running_low
 from shared.automation.marks import AnnouncementMarks
 from shared.credits.account import to_balance
 from shared.credits.levels import crossed

@@ -15,7 +15,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared.automation.announcing import AnnouncementRefused, Announcer
+from shared.announcing import AnnouncementRefused, Announcer
 from shared.automation.guard import GuardRoom, NotSettled, Unfinished, attend, attend_schedule
 from shared.automation.messages import GuardMessage
 from shared.automation.store import AutomationState, AutomationStore

@@ -18,7 +18,7 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
-from shared.automation.announcing import Announcer
+from shared.announcing import Announcer
 from shared.catalog import CatalogStore
 from shared.credits import Ledger
 from shared.dynamo.client import dynamodb_client

@@ -88,7 +88,7 @@ def preview(session: Session, rule_id: RuleId) -> None:
 @app.command(no_args_is_help=True)
 @in_session
 def enable(session: Session, rule_id: RuleId) -> None:
-    """Let a rule fire: one that is disabled, or one that was suspended. Free."""
+    """Let a rule fire: one that is disabled, or one that was suspended; its count of this hour goes on. Free."""
     saved = _switch(session, rule_id, enabled=True)
     then = ""
     if saved["state"] == "paused":

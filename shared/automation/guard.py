@@ -18,7 +18,8 @@ from itertools import islice, takewhile
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared.automation.announcing import Announces, of_automation
+from shared.announcing import Announces
+from shared.automation.announcing import of_automation
 from shared.automation.store import Automation, AutomationState, AutomationStore
 from shared.automation.waiting import Entry, WaitingStore, Waits, least_credits
 from shared.credits import Balance, PriceList

@@ -7,7 +7,7 @@ expression takes. Rules are computed on what a record really has, so this only d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, assert_never
@@ -62,6 +62,9 @@ _SHORT = 120
 takes some microseconds a character, and the rules of a workspace may have some millions.
 """
 
+OutOfTime = Callable[[], bool]
+"""Whether the time that there is for finding out kinds is over. What is not known by then is `Kind.UNKNOWN`."""
+
 Claim = tuple[str, Kind]
 """What somebody says of an attribute: its name and its kind, `Kind.UNKNOWN` where they only know the name."""
 
@@ -83,8 +86,17 @@ class AttributeSource:
     rules: RuleStore
     catalog: CatalogStore
 
-    def of(self, workspace_id: str, entity: str, *, beside: str | None = None) -> KnownEntity:
+    def of(
+        self,
+        workspace_id: str,
+        entity: str,
+        *,
+        beside: str | None = None,
+        asked: Collection[str] | None = None,
+        out_of_time: OutOfTime = lambda: False,
+    ) -> KnownEntity:
         """What is known of the entity; what the rule `beside` sets, which is about to be put, is left out of account.
+        `asked` are the attributes that matter (see `known_attributes`).
 
         One request for the feeds and one for the rules, one more for each further MB of either; for the records one for
         each shard until there are `SAMPLE` of them, and one more for each MB: so 18 where the catalogue is small, and 3
@@ -94,13 +106,22 @@ class AttributeSource:
         rules = tuple(self.rules.all(workspace_id))
         records = self.catalog.page(workspace_id, entity, SAMPLE).records
         others = [rule for rule in rules if rule.rule_id != beside]
-        return KnownEntity(known_attributes(entity, feeds, records, others), records, rules)
+        return KnownEntity(known_attributes(entity, feeds, records, others, asked, out_of_time), records, rules)
 
 
 def known_attributes(
-    entity: str, feeds: Iterable[StoredFeed], records: Iterable[Record], rules: Iterable[Rule]
+    entity: str,
+    feeds: Iterable[StoredFeed],
+    records: Iterable[Record],
+    rules: Iterable[Rule],
+    asked: Collection[str] | None = None,
+    out_of_time: OutOfTime = lambda: False,
 ) -> dict[str, Kind]:
-    """The attributes that records of the entity have or may have, by name, in the order of their names."""
+    """The attributes that records of the entity have or may have, by name, in the order of their names.
+
+    Of which kind it is what rules compute takes reading their expressions, so that is only done for the attributes that
+    are `asked` for, or for all. Where time ends before, their kinds are not known, whatever feeds and records say.
+    """
     claims: dict[str, set[Kind]] = {}
     for feed in feeds:
         _note(claims, _of_feed(entity, resolve(FeedDefinition.model_validate_json(feed.definition))))
@@ -108,9 +129,10 @@ def known_attributes(
         _note(claims, ((name, kind_of(value)) for name, value in record.attributes.items()))
     # What a rule sets may be of the kind of what it reads: feeds and records are asked first.
     seen = _agreed(claims)
+    untold: set[str] = set()
     for rule in rules:
-        _note(claims, _of_rule(entity, rule.definition, seen))
-    return _agreed(claims)
+        _note(claims, _of_rule(entity, rule.definition, seen, _Asked(asked, out_of_time, untold)))
+    return _agreed(claims) | dict.fromkeys(sorted(untold), Kind.UNKNOWN)
 
 
 def kind_of(value: Any) -> Kind:
@@ -130,17 +152,26 @@ def kind_of(value: Any) -> Kind:
             return Kind.UNKNOWN
 
 
-def plausible_kinds(rules: Sequence[Rule], kinds: Mapping[str, Kind]) -> dict[str, Kind]:
+def plausible_kinds(
+    rules: Sequence[Rule], kinds: Mapping[str, Kind], out_of_time: OutOfTime = lambda: False
+) -> dict[str, Kind]:
     """A kind for every attribute that these rules of one entity read or write: as it is known, as they set it, or the
-    first that all their expressions take. What nothing is known of stays `Kind.UNKNOWN`.
+    first that all their expressions take. What nothing is known of stays `Kind.UNKNOWN`; and so does what was to be
+    found out when time ended, and attributes of rules that were not read by then are left out.
     """
-    names = sorted({name for rule in rules for name in rule.definition.reads | rule.definition.writes})
-    likely = {name: kinds.get(name, Kind.UNKNOWN) for name in names}
-    _fill_in(likely, _set_by(rules, likely))
-    naming: dict[str, list[str]] = {name: [] for name in names}
-    texts = dict.fromkeys(text for rule in rules for text in rule.definition.expressions())
+    read: list[Rule] = []
+    names: set[str] = set()
+    for rule in rules:
+        # What it reads is in its expressions, which are parsed for it.
+        if not out_of_time():
+            read.append(rule)
+            names |= rule.definition.reads | rule.definition.writes
+    likely = {name: kinds.get(name, Kind.UNKNOWN) for name in sorted(names)}
+    _fill_in(likely, _set_by(read, likely, out_of_time))
+    naming: dict[str, list[str]] = {name: [] for name in likely}
+    texts = dict.fromkeys(text for rule in read for text in rule.definition.expressions())
     for text in texts:
-        if len(text) <= _SHORT:
+        if len(text) <= _SHORT and not out_of_time():
             for name in names_in(text):
                 naming[name].append(text)
     left = _MAX_GUESSES
@@ -148,18 +179,20 @@ def plausible_kinds(rules: Sequence[Rule], kinds: Mapping[str, Kind]) -> dict[st
     for most in (1, len(_GUESSES)):
         for name, concerned in naming.items():
             tries = len(concerned) * len(_GUESSES)
-            if concerned and likely[name] is Kind.UNKNOWN and tries <= left:
+            if concerned and likely[name] is Kind.UNKNOWN and tries <= left and not out_of_time():
                 left -= tries
                 fitting = [kind for kind in _GUESSES if _all_take(concerned, likely | {name: kind})]
                 likely[name] = fitting[0] if 1 <= len(fitting) <= most else Kind.UNKNOWN
-        _fill_in(likely, _set_by(rules, likely))
+        _fill_in(likely, _set_by(read, likely, out_of_time))
     return likely
 
 
-def _set_by(rules: Iterable[Rule], kinds: Mapping[str, Kind]) -> dict[str, Kind]:
+def _set_by(rules: Iterable[Rule], kinds: Mapping[str, Kind], out_of_time: OutOfTime) -> dict[str, Kind]:
+    """The kinds of what the rules set, as far as there is time to find them out."""
     claims: dict[str, set[Kind]] = {}
+    asked = _Asked(kinds, out_of_time, set())
     for rule in rules:
-        _note(claims, _of_rule(rule.definition.entity, rule.definition, kinds))
+        _note(claims, _of_rule(rule.definition.entity, rule.definition, kinds, asked))
     return _agreed(claims)
 
 
@@ -227,15 +260,42 @@ def _of_reference(nodes: Sequence[EntityDefinition]) -> Kind:
 # Rules
 
 
-def _of_rule(entity: str, rule: RuleDefinition, kinds: Mapping[str, Kind]) -> Iterator[Claim]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Of which attributes expressions are read, all if `names` is None, while there is time; those that come afterwards
+    are noted in `untold`.
+    """
+
+    names: Collection[str] | None
+    out_of_time: OutOfTime
+    untold: set[str]
+
+    def about(self, name: str) -> bool:
+        """Whether an expression that sets this attribute is to be read."""
+        if self.names is not None and name not in self.names:
+            return False
+        if self.out_of_time():
+            self.untold.add(name)
+            return False
+        return True
+
+
+def _of_rule(entity: str, rule: RuleDefinition, kinds: Mapping[str, Kind], asked: _Asked) -> Iterator[Claim]:
     """What the rule sets on records of the entity, or creates them with. `kinds` are those of the entity."""
     read = kinds if rule.entity == entity else {}
     for action in rule.actions:
         if isinstance(action, SetAction) and rule.entity == entity:
-            yield from ((action.set, kind) for kind in _of_value(action.to, read))
+            yield from _of_setting(action.set, action.to, read, asked)
         elif isinstance(action, CreateAction) and action.create.entity == entity:
             for name, value in action.create.attributes.items():
-                yield from ((name, kind) for kind in _of_value(value, read))
+                yield from _of_setting(name, value, read, asked)
+
+
+def _of_setting(name: str, value: AnyValue, kinds: Mapping[str, Kind], asked: _Asked) -> Iterator[Claim]:
+    if isinstance(value, ExpressionValue) and value.decimals is None and not asked.about(name):
+        yield name, Kind.UNKNOWN
+    else:
+        yield from ((name, kind) for kind in _of_value(value, kinds))
 
 
 def _of_value(value: AnyValue, kinds: Mapping[str, Kind]) -> Iterator[Kind]:

@@ -17,6 +17,14 @@ _TEST = frozenset({Kind.BOOLEAN, Kind.UNKNOWN})
 _NUMBER = frozenset({Kind.NUMBER, Kind.UNKNOWN})
 _NAME = frozenset({Kind.TEXT, Kind.NUMBER, Kind.UNKNOWN})
 
+_MAX_COMPARISONS = 10_000
+"""Of names that nobody has seen with names that are known, to find the nearest: about 20 microseconds each. A catalogue
+may have a hundred thousand names, and an expression hundreds that are none of them.
+"""
+
+_MAX_NEAR_NAME = 64
+"""Characters of a name that is compared."""
+
 
 class RuleRefused(ValueError):
     """A definition that cannot be right. `place` leads to the field, such as `actions.0.to.expression`; `position` is
@@ -100,11 +108,16 @@ def _require(kind: Kind, fitting: frozenset[Kind], place: str, what: str, positi
 def _warnings(
     reading: Iterable[tuple[str, Iterable[str]]], kinds: Mapping[str, Kind], seen: set[str]
 ) -> Iterator[Warning]:
-    """One for each name that nobody has seen, where it is read first."""
+    """One for each name that nobody has seen, where it is read first; with what was meant, while that is soon found."""
+    known = [name for name in kinds if len(name) <= _MAX_NEAR_NAME]
+    left = _MAX_COMPARISONS
     for place, names in reading:
         for name in names:
             if name not in seen:
                 seen.add(name)
-                near = get_close_matches(name, kinds, n=1)
+                near: list[str] = []
+                if len(name) <= _MAX_NEAR_NAME and len(known) <= left:
+                    left -= len(known)
+                    near = get_close_matches(name, known, n=1)
                 meant = f"; is {near[0]} meant?" if near else ""
                 yield Warning(place, f"no record and no feed has an attribute {name} yet{meant}")

@@ -8,23 +8,33 @@ feed each other, the depth limit stops them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import simplejson
 
-from shared.automation.announcing import Announces, of_suspension
+from shared.announcing import Announcement, AnnouncementKind, Announces
 from shared.credits import Ledger
 from shared.rules.attributes import AttributeSource, KnownEntity
 from shared.rules.checking import RuleRefused, check
-from shared.rules.cycles import MAX_SAMPLES, Cycle, Shown, cycles_through, shown, spelled
+from shared.rules.cycles import (
+    MAX_SAMPLES,
+    Cycle,
+    Shown,
+    Untried,
+    cycles_through,
+    samples_of,
+    shown,
+    spelled,
+)
 from shared.rules.definition import RuleDefinition
 from shared.rules.expressions import Kind
 from shared.rules.firing import RuleLimits
-from shared.rules.model import MAX_RULES, Rule
+from shared.rules.model import MAX_ALL_TEXT, MAX_RULES, Rule
 from shared.rules.planning import plan_suspended
 from shared.rules.store import RuleStore
+from shared.times import to_rfc3339
 
 MAX_LOOKS = 20
 """Times that a rule is looked at while others keep changing it."""
@@ -97,14 +107,19 @@ class Checked:
 
 
 def put_rule(
-    room: RuleRoom, workspace_id: str, rule_id: str, definition: RuleDefinition, now: datetime
+    room: RuleRoom,
+    workspace_id: str,
+    rule_id: str,
+    definition: RuleDefinition,
+    now: datetime,
+    out_of_time: Callable[[], bool] = lambda: False,
 ) -> PutRule | TooManyRules | RuleRefused | FeedsItself:
     """Checks the definition and writes it: of a new rule, or in place of the one that is there.
 
     One transaction beside what `check_rule` asks for. Raises StillMoving, StoreUnavailable and botocore's errors.
     """
     for _ in range(MAX_LOOKS):
-        checked = check_rule(room, workspace_id, rule_id, definition, now)
+        checked = check_rule(room, workspace_id, rule_id, definition, now, out_of_time)
         if not isinstance(checked, Checked):
             return checked
         rule = room.rules.put(workspace_id, rule_id, definition, now, seen=checked.seen)
@@ -114,17 +129,31 @@ def put_rule(
 
 
 def check_rule(
-    room: RuleRoom, workspace_id: str, rule_id: str, definition: RuleDefinition, now: datetime
+    room: RuleRoom,
+    workspace_id: str,
+    rule_id: str,
+    definition: RuleDefinition,
+    now: datetime,
+    out_of_time: Callable[[], bool] = lambda: False,
 ) -> Checked | TooManyRules | RuleRefused | FeedsItself:
     """What putting the definition would come to; nothing is written.
+
+    When it is `out_of_time`, what is left of the trials is not done, and the definition passes with a warning; kinds of
+    what other rules set that are not found out by then are unknown, which every expression takes.
 
     Reads what `AttributeSource.of` does, and the same for up to four more entities that a cycle goes through. Two
     rules that are put at the same moment may both take the last place that there is. Raises botocore's errors.
     """
-    known = room.attributes.of(workspace_id, definition.entity, beside=rule_id)
+    known = room.attributes.of(
+        workspace_id, definition.entity, beside=rule_id, asked=definition.reads, out_of_time=out_of_time
+    )
     seen = next((rule for rule in known.rules if rule.rule_id == rule_id), None)
     if seen is None and len(known.rules) >= MAX_RULES:
         return TooManyRules(MAX_RULES)
+    others = sum(rule.definition.text_size for rule in known.rules if rule.rule_id != rule_id)
+    if (size := others + definition.text_size) > MAX_ALL_TEXT:
+        reason = f"the expressions of all rules together would have {size:,} characters; a workspace has at most"
+        return RuleRefused("actions", f"{reason} {MAX_ALL_TEXT:,}")
     try:
         # What the rule sets itself is no unknown name, although no record has it yet.
         kinds = {**dict.fromkeys(definition.writes, Kind.UNKNOWN), **known.kinds}
@@ -134,10 +163,11 @@ def check_rule(
     rule = draft(workspace_id, rule_id, definition, now)
     cycles = cycles_through(rule, known.rules)
     if cycles:
-        found = _shown(room, rule, known, cycles)
-        if found is not None:
+        found = _shown(room, rule, known, cycles, out_of_time)
+        if isinstance(found, Shown):
             return FeedsItself(found.cycle, found)
-        warnings += _possible(cycles, room.limits.max_depth)
+        told = "may feed itself" if found is None else "could not be tried in time"
+        warnings += _possible(cycles, room.limits.max_depth, told)
     return Checked(rule, seen, tuple(warnings))
 
 
@@ -170,25 +200,50 @@ def tell_of_suspension(room: SuspensionRoom, workspace_id: str, rule_id: str, ve
     room.rules.note_announced(rule)
 
 
-def _shown(room: RuleRoom, rule: Rule, known: KnownEntity, cycles: Sequence[Cycle]) -> Shown | None:
+def of_suspension(rule: Rule, limit: int) -> Announcement:
+    """A rule fires no more until its owner puts it anew: it has fired `limit` times within an hour.
+
+    Raises ValueError for a rule that is not suspended.
+    """
+    if rule.suspended_at is None:
+        raise ValueError(f"rule {rule.rule_id} of {rule.workspace_id} is not suspended")
+    return Announcement(
+        announcement_id=f"{rule.workspace_id}.rule.{rule.rule_id}.{rule.version}",
+        workspace_id=rule.workspace_id,
+        kind=AnnouncementKind.RULE_SUSPENDED,
+        at=rule.suspended_at,
+        detail={
+            "since": to_rfc3339(rule.suspended_at),
+            "reason": "fired_too_often",
+            "rule_id": rule.rule_id,
+            "rule_version": rule.version,
+            "entity": rule.definition.entity,
+            "firings_per_hour": limit,
+        },
+    )
+
+
+def _shown(
+    room: RuleRoom, rule: Rule, known: KnownEntity, cycles: Sequence[Cycle], out_of_time: Callable[[], bool]
+) -> Shown | Untried | None:
     """The first of the cycles that goes on for ever, tried on records of today and on made-up ones."""
     rules = {each.rule_id: each for each in (*known.rules, rule)}
     entities = dict.fromkeys(rules[rule_id].definition.entity for cycle in cycles for rule_id in cycle)
-    found = {
-        entity: known if entity == rule.definition.entity else room.attributes.of(rule.workspace_id, entity)
-        for entity in list(entities)[:_LOOKED_AT]
-    }
+    found = {rule.definition.entity: known}
+    for entity in list(entities)[:_LOOKED_AT]:
+        if out_of_time():
+            return Untried()
+        if entity not in found:
+            # What rules set is found out for the trials anyway, as far as it is not known.
+            found[entity] = room.attributes.of(rule.workspace_id, entity, asked=())
     each = MAX_SAMPLES // len(found)
-    samples = [record for entity in found.values() for record in entity.records[:each]]
+    samples = (record for entity in found.values() for record in samples_of(entity.records, each))
     kinds = {entity: about.kinds for entity, about in found.items()}
-    return shown(cycles, rules.values(), samples, max_depth=room.limits.max_depth, kinds=kinds)
+    return shown(cycles, rules.values(), samples, max_depth=room.limits.max_depth, kinds=kinds, out_of_time=out_of_time)
 
 
-def _possible(cycles: Sequence[Cycle], max_depth: int) -> list[str]:
+def _possible(cycles: Sequence[Cycle], max_depth: int, what: str) -> list[str]:
     """Warnings of cycles that may go on; the trial has not shown it."""
-    told = [
-        f"may feed itself: {spelled(cycle)}; it would stop at a depth of {max_depth}"
-        for cycle in cycles[:_NAMED_CYCLES]
-    ]
+    told = [f"{what}: {spelled(cycle)}; it would stop at a depth of {max_depth}" for cycle in cycles[:_NAMED_CYCLES]]
     more = len(cycles) - len(told)
     return [*told, f"and {more} more such cycles"] if more else told

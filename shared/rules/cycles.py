@@ -9,13 +9,14 @@ limit stops it when it comes to that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
-from shared.catalog import Record
+from shared.catalog import Record, record_size
 from shared.rules.attributes import plausible_kinds
 from shared.rules.changes import change_between, is_due, merge_changes
 from shared.rules.evaluation import CompiledRule, compile_rule
@@ -29,14 +30,17 @@ MAX_CYCLES = 100
 MAX_SAMPLES = 50
 """Records of today that are tried."""
 
+MAX_SAMPLE_BYTES = 100_000
+"""What a record that is tried holds at most: it is computed hundreds of times over."""
+
 _MAX_STEPS = 20_000
 """Rules that the search for cycles goes through: a hundred rules that all feed each other have more cycles than atoms
 fit anywhere.
 """
 
 _MAX_EVALUATIONS = 10_000
-"""Conditions and actions that the trials of one rule compute: some tenths of a second as rules usually are, and some
-seconds with the longest expressions that may be written. Half of them are kept for made-up records.
+"""Conditions and actions that the trials of one rule compute: some tenths of a second as rules usually are; with large
+records, or long expressions, time is over first. Half of them are kept for made-up records.
 """
 
 _MAX_WORLD = 200
@@ -69,6 +73,11 @@ class Shown:
     entity: str
     attributes: Mapping[str, Any]
     changed: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Untried:
+    """Time ended before all was tried. What had been tried until then does not go on."""
 
 
 def spelled(cycle: Cycle) -> str:
@@ -138,6 +147,11 @@ def _steps_to(goal: str, graph: Mapping[str, Sequence[str]]) -> dict[str, int]:
     return steps
 
 
+def samples_of(records: Iterable[Record], most: int) -> Iterator[Record]:
+    """Up to `most` of the records, as far as they are small enough to be tried."""
+    return islice((record for record in records if record_size(record) <= MAX_SAMPLE_BYTES), most)
+
+
 def shown(
     cycles: Sequence[Cycle],
     rules: Iterable[Rule],
@@ -145,8 +159,10 @@ def shown(
     *,
     max_depth: int,
     kinds: Mapping[str, Mapping[str, Kind]] | None = None,
-) -> Shown | None:
-    """The first of the cycles that is seen to go on for ever; None when none is.
+    out_of_time: Callable[[], bool] = lambda: False,
+) -> Shown | Untried | None:
+    """The first of the cycles that is seen to go on for ever; None when none is, `Untried` when that takes longer than
+    there is time. It is `out_of_time` after one rule on one record more at the latest.
 
     `rules` are all of the workspace, since what is not part of a cycle may end it; `kinds` are what is known of the
     attributes of entities. A trial begins with one record, and one attribute of it that was set to what it is, or to
@@ -156,10 +172,10 @@ def shown(
     """
     if not cycles:
         return None
-    trials = _Trials(cycles, rules, max_depth, kinds or {})
+    trials = _Trials(cycles, rules, max_depth, kinds or {}, out_of_time)
     entities = list(dict.fromkeys(trials.rules[name].definition.entity for cycle in cycles for name in cycle))
     trials.left = _MAX_EVALUATIONS // 2
-    for sample in list(samples)[:MAX_SAMPLES]:
+    for sample in islice(samples, MAX_SAMPLES):
         if sample.entity in entities and (found := trials.on(sample)):
             return replace(found, record_key=sample.key)
     trials.left += _MAX_EVALUATIONS // 2
@@ -167,7 +183,7 @@ def shown(
         for made_up in trials.made_up(entity):
             if found := trials.on(made_up):
                 return found
-    return None
+    return Untried() if trials.is_late else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,13 +199,22 @@ class _Written:
 
 
 class _Trials:
-    """The rules of a workspace, to be tried on one record after the other. `left` bounds the work."""
+    """The rules of a workspace, to be tried on one record after the other. `left` bounds the work, and so does time:
+    `is_late` says that it was over before the work was.
+    """
 
     def __init__(
-        self, cycles: Sequence[Cycle], rules: Iterable[Rule], max_depth: int, kinds: Mapping[str, Mapping[str, Kind]]
+        self,
+        cycles: Sequence[Cycle],
+        rules: Iterable[Rule],
+        max_depth: int,
+        kinds: Mapping[str, Mapping[str, Kind]],
+        out_of_time: Callable[[], bool],
     ) -> None:
         self.rules = {rule.rule_id: rule for rule in sorted(rules, key=lambda rule: rule.rule_id) if rule.fires}
         self.left = 0
+        self.is_late = False
+        self._out_of_time = out_of_time
         self._cycles = cycles
         self._limits = [max(max_depth, 2 * len(cycle)) for cycle in cycles]
         self._before = [dict(zip(cycle, (cycle[-1], *cycle[:-1]), strict=True)) for cycle in cycles]
@@ -198,10 +223,17 @@ class _Trials:
         self._known = kinds
         self._likely: dict[str, Mapping[str, Kind]] = {}
 
+    def is_over(self) -> bool:
+        """Whether nothing more may be tried."""
+        self.is_late = self.is_late or self._out_of_time()
+        return self.is_late or self.left <= 0
+
     def on(self, record: Record) -> Shown | None:
         """Tries the rules on one record, with each beginning in turn."""
+        if self.is_over():
+            return None
         for begun, change, name in self._beginnings(record):
-            if self.left <= 0:
+            if self.is_over():
                 return None
             run = self._run(begun, change)
             if run is not None:
@@ -219,6 +251,8 @@ class _Trials:
     def made_up(self, entity: str) -> Iterator[Record]:
         """Records that have every attribute that rules read or write, and one that has none."""
         workspace_id = self._involved[0].workspace_id
+        if self.is_over():
+            return
         for values in _PLAUSIBLE:
             attributes = {name: values[kind] for name, kind in self._kinds(entity).items()}
             yield _record(workspace_id, entity, _MADE_UP, attributes, 0)
@@ -228,7 +262,7 @@ class _Trials:
         """What attributes probably are. Those of rules beside the cycles too: by them such a rule may end a cycle."""
         if entity not in self._likely:
             about = [rule for rule in self.rules.values() if rule.definition.entity == entity]
-            self._likely[entity] = plausible_kinds(about, self._known.get(entity, {}))
+            self._likely[entity] = plausible_kinds(about, self._known.get(entity, {}), self._out_of_time)
         return self._likely[entity]
 
     def _beginnings(self, record: Record) -> Iterator[tuple[Record, Change, str | None]]:
@@ -263,7 +297,7 @@ class _Trials:
             going = batch.carry_out()
             if going is not None:
                 return going, self._limits[going]
-            if not batch.changes or self.left <= 0 or len(world) > _MAX_WORLD:
+            if not batch.changes or self.is_over() or len(world) > _MAX_WORLD:
                 return None
             changes, written = batch.changes, batch.written
         return None
@@ -315,7 +349,9 @@ class _Batch:
         for rule in self._trials.rules.values():
             for place, change in self._seen.items():
                 record = self._world[place]
-                if self._trials.left > 0 and is_due(rule, change, record):
+                if is_due(rule, change, record):
+                    if self._trials.is_over():
+                        return None
                     going = self._look(rule, record, place)
                     if going is not None:
                         return going

@@ -25,6 +25,9 @@ MAX_TABLE = 1_000
 MAX_DEFINITION_BYTES = 32 * 1024
 """Of the definition as JSON: a batch of changes reads all rules of its workspace."""
 
+MAX_TEXT = 4_000
+"""Characters of all expressions of a definition. Each takes its time to be read, and room in memory from then on."""
+
 MAX_DECIMALS = 20
 MAX_KEY_BYTES = 1024
 """Of a record's key: what DynamoDB takes for a sort key."""
@@ -213,6 +216,8 @@ class Trigger(Part):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if len(set(self.on)) < len(self.on):
+            raise _problem("on", "each is named once only")
         if self.is_scheduled and set(self.on) != {"schedule"}:
             raise _problem("on", "a rule is either run by schedules, or set off by created and updated records")
         if self.attributes is not None and "updated" not in self.on:
@@ -229,7 +234,7 @@ class RuleDefinition(Part):
     trigger: Trigger
     condition: ExpressionText = "true"
     actions: Annotated[list[Action], Field(min_length=1, max_length=MAX_ACTIONS)]
-    enabled: bool = True
+    enabled: bool = Field(default=True, strict=True)
     description: str = Field(default="", max_length=1000)
     max_firings_per_hour: int | None = Field(default=None, ge=1, strict=True)
 
@@ -247,6 +252,9 @@ class RuleDefinition(Part):
             if first != number:
                 reason = f"{name!r} is set or cleared by actions.{first} already; all actions are carried out at once"
                 raise _problem(f"actions.{number}.{field}", reason)
+        if self.text_size > MAX_TEXT:
+            reason = f"all expressions together have {self.text_size:,} characters; a rule has at most {MAX_TEXT:,}"
+            raise _problem("actions", reason)
         size = len(simplejson.dumps(self.to_json(), use_decimal=True, ensure_ascii=False).encode())
         if size > MAX_DEFINITION_BYTES:
             reason = f"has {size:,} bytes as JSON; a rule has at most {MAX_DEFINITION_BYTES:,}"
@@ -269,6 +277,11 @@ class RuleDefinition(Part):
     def creates(self) -> frozenset[str]:
         """The entities of the records that are created."""
         return frozenset(action.create.entity for action in self.actions if isinstance(action, CreateAction))
+
+    @cached_property
+    def text_size(self) -> int:
+        """Characters of all expressions."""
+        return sum(map(len, self.expressions()))
 
     def listens_to(self, name: str) -> bool:
         """Whether a change of this attribute, on a record that was there, sets the rule off."""

@@ -2,7 +2,7 @@
 
 An attribute that the record does not have is null. A condition that needs one does not hold; an action that needs one
 fails, and so does the rule on this record. All actions are computed on the record as it was before any of them. What
-comes to null is cleared.
+comes to null is cleared. All that is computed for one record goes through a bounded number of elements.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from shared.rules.definition import (
     SetAction,
     Value,
 )
-from shared.rules.expressions import EvaluationFailed, Expression, ExpressionRefused, Missing, parse, spoken
+from shared.rules.expressions import EvaluationFailed, Expression, ExpressionRefused, Missing, Subject, parse, spoken
 from shared.rules.model import Creation, Effect, Examined, Failed, NoChange, NoMatch, Rule
 
 _logger = logging.getLogger(__name__)
@@ -39,7 +39,9 @@ _logger = logging.getLogger(__name__)
 _SOME_OPERATION = "0" * 26
 """As long as the identifier of the operation that will pay."""
 
-Compute = Callable[[Record], Any]
+_ABSENT = object()
+
+Compute = Callable[[Subject], Any]
 """Computes a value from a record. Raises EvaluationFailed."""
 
 
@@ -47,6 +49,8 @@ Compute = Callable[[Record], Any]
 class _Setting:
     name: str
     compute: Compute
+    is_checked: bool
+    """Whether what it comes to stands in the definition, and so can be stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +75,21 @@ class CompiledRule:
         `Failed` also where what they come to cannot be stored: the record, or one that is created, over 400 KB, a key
         that is empty or over 1,024 bytes, a value that is no attribute's.
         """
+        subject = Subject(record.key, record.attributes)
         try:
-            if not self._holds(record):
+            if not self._holds(subject):
                 return NoMatch()
-            attributes = self._attributes(record)
-            creations = self._creations(record)
+            attributes = self._attributes(record, subject)
+            creations = self._creations(record, subject)
         except EvaluationFailed as failed:
             return Failed(failed.reason)
         if attributes is None and not creations:
             return NoChange()
         return Effect(attributes, creations)
 
-    def _holds(self, record: Record) -> bool:
+    def _holds(self, subject: Subject) -> bool:
         try:
-            holds = self._condition.evaluate(record.key, record.attributes)
+            holds = self._condition.value_for(subject)
         except Missing:
             return False
         except EvaluationFailed as failed:
@@ -93,16 +98,18 @@ class CompiledRule:
             return holds is True
         raise EvaluationFailed(f"the condition is {spoken(holds)} here, and not true or false")
 
-    def _attributes(self, record: Record) -> Mapping[str, Any] | None:
+    def _attributes(self, record: Record, subject: Subject) -> Mapping[str, Any] | None:
         """The record's attributes afterwards, or None when nothing about them changes."""
         wanted = dict(record.attributes)
+        changes = False
         for setting in self._settings:
-            value = _computed(setting, record)
+            value = _computed(setting, subject)
             if value is None:
-                wanted.pop(setting.name, None)
+                changes = wanted.pop(setting.name, _ABSENT) is not _ABSENT or changes
             else:
+                changes = not same(wanted.get(setting.name, _ABSENT), value) or changes
                 wanted[setting.name] = value
-        if same(record.attributes, wanted):
+        if not changes:
             return None
         after = replace(
             record,
@@ -115,21 +122,21 @@ class CompiledRule:
         _check_size(after, "the record")
         return wanted
 
-    def _creations(self, record: Record) -> tuple[Creation, ...]:
+    def _creations(self, record: Record, subject: Subject) -> tuple[Creation, ...]:
         """Of two with the same key the first: the second finds its place taken."""
         creations: dict[tuple[str, str], Creation] = {}
         for creating in self._creatings:
-            creation = self._creation(creating, record)
+            creation = self._creation(creating, record, subject)
             creations.setdefault((creation.entity, creation.key), creation)
         return tuple(creations.values())
 
-    def _creation(self, creating: _Creating, record: Record) -> Creation:
+    def _creation(self, creating: _Creating, record: Record, subject: Subject) -> Creation:
         what = f"a {creating.entity} record"
         try:
-            key = _key(creating.key(record))
+            key = _key(creating.key(subject))
         except EvaluationFailed as failed:
             raise EvaluationFailed(f"{what} cannot be created, for its key: {failed.reason}") from failed
-        values = ((setting.name, _computed(setting, record, what)) for setting in creating.attributes)
+        values = ((setting.name, _computed(setting, subject, what)) for setting in creating.attributes)
         attributes = {name: value for name, value in values if value is not None}
         created = Record(
             workspace_id=record.workspace_id,
@@ -148,18 +155,20 @@ class CompiledRule:
 
 def examiner_of(rule: Rule) -> Callable[[Record], Examined]:
     """What tells the rule's effect on a record, and never raises: whatever is wrong with one rule, and be it our fault,
-    fails its own firings and keeps no other rule from firing.
+    fails its own firings and keeps no other rule from firing. The rule is compiled for the first record: most of those
+    that a batch brings up have none to look at.
     """
-    try:
-        compiled = compile_rule(rule)
-    except ExpressionRefused as refused:
-        # It was put under laxer limits than today's.
-        failure = Failed(f"the rule cannot be read any more: {refused}")
-        return lambda _record: failure
+    compiled: CompiledRule | None = None
 
     def examine(record: Record) -> Examined:
+        nonlocal compiled
         try:
+            if compiled is None:
+                compiled = compile_rule(rule)
             return compiled.examine(record)
+        except ExpressionRefused as refused:
+            # It was put under laxer limits than today's.
+            return Failed(f"the rule cannot be read any more: {refused}")
         except Exception:
             _logger.exception("rule %s of %s met something unexpected", rule.rule_id, rule.workspace_id)
             return Failed("it could not be computed, through a fault of ours")
@@ -177,9 +186,9 @@ def compile_rule(rule: Rule) -> CompiledRule:
     for action in rule.definition.actions:
         match action:
             case SetAction():
-                settings.append(_Setting(action.set, _computing(action.to)))
+                settings.append(_setting(action.set, action.to))
             case ClearAction():
-                settings.append(_Setting(action.clear, _constant(None)))
+                settings.append(_Setting(action.clear, _constant(None), is_checked=True))
             case CreateAction():
                 creatings.append(_creating(action.create))
             case _:
@@ -188,8 +197,12 @@ def compile_rule(rule: Rule) -> CompiledRule:
 
 
 def _creating(new: NewRecord) -> _Creating:
-    attributes = tuple(_Setting(name, _computing(value)) for name, value in new.attributes.items())
+    attributes = tuple(_setting(name, value) for name, value in new.attributes.items())
     return _Creating(new.entity, _computing(new.key), attributes)
+
+
+def _setting(name: str, value: Value) -> _Setting:
+    return _Setting(name, _computing(value), is_checked=isinstance(value, LiteralValue | LookupValue))
 
 
 def _computing(value: Value) -> Compute:
@@ -198,7 +211,7 @@ def _computing(value: Value) -> Compute:
             return _constant(value.value)
         case AttributeValue():
             name = value.attribute
-            return lambda record: record.attributes.get(name)
+            return lambda subject: subject.copied(name)
         case ExpressionValue():
             return _rounded(_evaluating(value.expression), value.decimals)
         case LookupValue():
@@ -212,8 +225,7 @@ def _constant(value: Any) -> Compute:
 
 
 def _evaluating(text: str) -> Compute:
-    expression = parse(text)
-    return lambda record: expression.evaluate(record.key, record.attributes)
+    return parse(text).value_for
 
 
 def _rounded(compute: Compute, decimals: int | None) -> Compute:
@@ -222,8 +234,8 @@ def _rounded(compute: Compute, decimals: int | None) -> Compute:
     unit = Decimal(1).scaleb(-decimals)
     context = decimal.Context(prec=MAX_DIGITS, rounding=decimal.ROUND_HALF_UP)
 
-    def rounded(record: Record) -> Any:
-        value = compute(record)
+    def rounded(subject: Subject) -> Any:
+        value = compute(subject)
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | Decimal):
@@ -240,8 +252,8 @@ def _rounded(compute: Compute, decimals: int | None) -> Compute:
 def _looked_up(lookup: Lookup) -> Compute:
     compute, table, default = _evaluating(lookup.of), lookup.table, lookup.default
 
-    def looked_up(record: Record) -> Any:
-        name = compute(record)
+    def looked_up(subject: Subject) -> Any:
+        name = compute(subject)
         if name is None:
             return default
         if isinstance(name, bool) or not isinstance(name, str | int | Decimal):
@@ -251,10 +263,11 @@ def _looked_up(lookup: Lookup) -> Compute:
     return looked_up
 
 
-def _computed(setting: _Setting, record: Record, of: str = "") -> Any:
+def _computed(setting: _Setting, subject: Subject, of: str = "") -> Any:
     """The value of an attribute, as it is stored."""
     try:
-        return kept({setting.name: setting.compute(record)})[setting.name]
+        value = setting.compute(subject)
+        return value if setting.is_checked else kept({setting.name: value})[setting.name]
     except EvaluationFailed as failed:
         reason = failed.reason
     except AttributeRefused as refused:

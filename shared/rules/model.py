@@ -14,6 +14,9 @@ MAX_RULES = 100
 on it.
 """
 
+MAX_ALL_TEXT = 100_000
+"""Characters of all expressions in the rules of one workspace: a batch of changes may have to read them all."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
-from shared.catalog import READ_BATCH, CatalogStore, Record, same
+from shared.catalog import READ_BATCH, CatalogStore, Record, cursor_behind, same
 from shared.credits import Action, PriceList
 from shared.dynamo.values import value_size
 from shared.feeds.json_values import canonical
@@ -27,7 +27,7 @@ MAX_PLACES = 5_000
 """Creations that one call remembers before it stops: each is counted once, so each has to be kept in mind."""
 
 _PAGE = 250
-"""Records between two looks at the clock: with the most costly rule that can be written, some seconds of work."""
+"""Records that are read at once; fewer when they are large (see `CatalogStore.page`)."""
 
 _EXAMPLES = 3
 _MAX_REASON = 300
@@ -101,8 +101,8 @@ def preview(
     cursor: str | None = None,
     out_of_time: Callable[[], bool] = lambda: False,
 ) -> Preview:
-    """Examines today's records from `cursor` on: up to `MAX_RECORDS` of them, or until it is `out_of_time`, but one
-    page of 250 in any case, so that every call gets on.
+    """Examines today's records from `cursor` on: up to `MAX_RECORDS` of them, or until it is `out_of_time`, which is
+    asked after each; but one in any case, so that every call gets on.
 
     Requests: one for each page, one for each of the 16 shards, and one for each MB; one for each 100 creations whose
     places have to be looked up. So 40 for 5,000 small records of a rule that creates none. Held in memory: a page
@@ -112,12 +112,17 @@ def preview(
     look = _Look(room, rule)
     while True:
         page = room.catalog.page(workspace_id, rule.definition.entity, _PAGE, cursor)
-        for record in page.records:
-            look.at(record)
-        look.settle()
         cursor = page.cursor
+        is_late = False
+        for number, record in enumerate(page.records, 1):
+            look.at(record)
+            if is_late := out_of_time():
+                if number < len(page.records):
+                    cursor = cursor_behind(record.key)
+                break
+        look.settle()
         enough = look.found.examined + _PAGE > MAX_RECORDS or look.places >= MAX_PLACES
-        if cursor is None or enough or out_of_time():
+        if cursor is None or enough or is_late:
             look.found.cursor = cursor
             return look.found
 
@@ -166,7 +171,7 @@ class _Look:
         unasked = sorted(self._unasked)
         for first in range(0, len(unasked), READ_BATCH):
             some = unasked[first : first + READ_BATCH]
-            self._taken.update(self._room.catalog.get_many(self._rule.workspace_id, some))
+            self._taken |= self._room.catalog.existing(self._rule.workspace_id, some)
         self._asked |= self._unasked
         self._unasked.clear()
         waiting, self._waiting = self._waiting, []

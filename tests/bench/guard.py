@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from productsync.stack import process
-from shared.automation.announcing import Announcer
+from shared.announcing import Announcer
 from shared.automation.guard import Done, GuardRoom, attend
 from shared.automation.store import AutomationState, AutomationStore
 from shared.automation.waiting import WaitingStore

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.automation.announcing import Announcement, AnnouncementKind, AnnouncementRefused
+from shared.announcing import Announcement, AnnouncementKind, AnnouncementRefused
 from shared.credits import RefusalReason
 from shared.dynamo.transactions import StoreUnavailable
 from shared.feeds.store import FeedStore
@@ -32,7 +32,7 @@ from shared.rules.commands import (
 )
 from shared.rules.definition import RuleDefinition
 from shared.rules.meters import MeterStore
-from shared.rules.model import MAX_RULES, Rule
+from shared.rules.model import MAX_ALL_TEXT, MAX_RULES, Rule
 from shared.rules.store import RuleStore
 from tests.support.faults import Fault, Killed, Line, conflict, killed_after_sending, killed_before_sending
 from tests.support.money import MORNING, plain_dynamodb
@@ -377,6 +377,22 @@ def test_a_hundred_rules_are_enough(open_shop: OpenShop) -> None:
     assert isinstance(put(shop, "rule-1", disabled), PutRule)
 
 
+def test_the_expressions_of_all_rules_have_room_for_so_many_characters(open_shop: OpenShop) -> None:
+    shop = open_shop(0)
+    long = setting("gross", "1", condition=f"key != '{'x' * 1_900}'", enabled=False)
+    each = long.text_size
+    fitting = MAX_ALL_TEXT // each
+    for number in range(fitting):
+        shop.put_rule(f"rule-{number}", long)
+    refused = put(shop, "one-more", long)
+    assert isinstance(refused, RuleRefused)
+    assert refused.place == "actions"
+    assert f"{(fitting + 1) * each:,} characters; a workspace has at most {MAX_ALL_TEXT:,}" in refused.reason
+    # One that is put again counts once, and there is room for a short one.
+    assert isinstance(put(shop, "rule-1", long), PutRule)
+    assert isinstance(put(shop, "one-more", setting("gross", "1", enabled=False)), PutRule)
+
+
 def test_a_rule_that_feeds_itself_is_refused_and_the_cycle_named(open_shop: OpenShop) -> None:
     shop = open_shop(0)
     shop.write("x", a=1, b=1, c=1)
@@ -407,6 +423,28 @@ def test_a_cycle_that_settles_is_a_warning(open_shop: OpenShop) -> None:
     saved(shop, "a", definition(actions=[{"set": "b", "to": {"attribute": "a"}}]))
     outcome = saved(shop, "b", definition(actions=[{"set": "a", "to": {"attribute": "b"}}]))
     assert any("b -> a -> b" in warning and "depth of 5" in warning for warning in outcome.warnings), outcome.warnings
+
+
+def test_what_cannot_be_tried_in_time_is_a_warning(open_shop: OpenShop) -> None:
+    shop = open_shop(0)
+    shop.write("p", a=1, b=1)
+    saved(shop, "a", setting("b", "a + 1"))
+    now = shop.account.clock()
+    outcome = put_rule(room_of(shop), shop.workspace_id, "b", setting("a", "b + 1"), now, lambda: True)
+    assert isinstance(outcome, PutRule)
+    assert "could not be tried in time: b -> a -> b; it would stop at a depth of 5" in outcome.warnings
+
+
+def test_large_records_are_left_out_of_trials(open_shop: OpenShop) -> None:
+    shop = open_shop(0)
+    shop.write("p", a=1, b=1, text="a" * 100_000)
+    saved(shop, "a", setting("b", "a + 1", condition="text != null"))
+    outcome = saved(shop, "b", setting("a", "b + 1", condition="text.length > 10"))
+    assert any("may feed itself: b -> a -> b" in warning for warning in outcome.warnings), outcome.warnings
+    shop.write("q", a=1, b=1, text="a" * 1_000)
+    refused = put(shop, "b", setting("a", "b + 1", condition="text.length > 10"))
+    assert isinstance(refused, FeedsItself)
+    assert refused.example.record_key == "q"
 
 
 def test_a_cycle_through_another_entity_is_seen(open_shop: OpenShop) -> None:

@@ -7,7 +7,7 @@ import tracemalloc
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,6 +24,11 @@ from shared.rules.store import RuleStore
 from tests.support.faults import Line
 from tests.support.money import Account, plain_dynamodb
 from tests.support.rules import definition
+
+if TYPE_CHECKING:
+    from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+
+    from tests.support.faults import Send
 
 ABOUT_MARGINS = {
     "condition": 'brand == "Acme"',
@@ -219,13 +224,46 @@ def test_a_preview_goes_on_where_it_stopped(account: Account, monkeypatch: pytes
 def test_it_gets_on_even_without_time(account: Account) -> None:
     write(account, thousand())
     found = preview(room(account), account.workspace_id, a_rule(account, **ABOUT_MARGINS), None, lambda: True)
-    assert found.examined == 250
+    assert found.examined == 1
     assert found.cursor is not None
-    calls = iter([False, True])
+    looks = iter([*[False] * 299, True])
     found = preview(
-        room(account), account.workspace_id, a_rule(account, **ABOUT_MARGINS), found.cursor, lambda: next(calls)
+        room(account), account.workspace_id, a_rule(account, **ABOUT_MARGINS), found.cursor, lambda: next(looks)
     )
-    assert found.examined == 500
+    assert found.examined == 300
+
+
+def test_parts_of_one_record_add_up(account: Account) -> None:
+    write(account, {f"sku-{number}": {"brand": f"brand {number % 4}", "price": 1} for number in range(40)})
+    creation = {"create": {"entity": "brand", "key": {"attribute": "brand"}, "attributes": {}}}
+    rule = a_rule(account, actions=[creation, {"set": "gross", "to": {"expression": "price * 2"}}])
+    parts = [preview(room(account), account.workspace_id, rule, None, lambda: True)]
+    while (cursor := parts[-1].cursor) is not None:
+        parts.append(preview(room(account), account.workspace_id, rule, cursor, lambda: True))
+    assert [part.examined for part in parts] == [1] * 40
+    assert {part.would_fire for part in parts} == {1}
+    assert len({example.key for part in parts for example in part.examples}) == 40
+
+
+def test_of_what_a_creation_would_meet_only_the_key_is_read(account: Account) -> None:
+    write(account, {"a": {"brand": "Acme"}})
+    write(account, {"Acme": {"text": "a" * 200_000}}, "brand")
+    client = account.world.dynamodb()
+    line = Line(client)
+    asked: list[bytes] = []
+
+    def noted(_request: AWSPreparedRequest, send: Send) -> AWSResponse:
+        answer = send()
+        asked.append(answer.content)
+        return answer
+
+    line.script = lambda _number, operation: noted if operation == "BatchGetItem" else None
+    creation = {"create": {"entity": "brand", "key": {"attribute": "brand"}, "attributes": {}}}
+    rule = a_rule(account, actions=[creation])
+    found = preview(PreviewRoom(account.world.catalog(client), PriceList()), account.workspace_id, rule)
+    assert (found.would_create, found.unchanged) == (0, 1)
+    (answer,) = asked
+    assert len(answer) < 1_000
 
 
 def test_places_that_are_remembered_are_bounded(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from shared.automation.announcing import Announcement
+from shared.announcing import Announcement
 from shared.automation.guard import GuardRoom
 from shared.automation.store import AutomationStore
 from shared.automation.waiting import WaitingStore

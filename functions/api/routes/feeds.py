@@ -41,7 +41,7 @@ def known_feed(workspace_id: str, feed_id: str) -> StoredFeed:
 @router.get("/feeds", summary="The feeds", responses=documented(HTTPStatus.OK, Page[FeedView], "By identifier."))
 def list_feeds(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response[str]:
     workspace_id = workspace_of(router.current_event.raw_event, Scope.READ)
-    with store_cursor(cursor) as after:
+    with store_cursor(cursor, like=_NAME) as after:
         found = services().feeds.page(workspace_id, limit, after)
     return answer(page([FeedView.of(feed) for feed in found.feeds], found.cursor))
 

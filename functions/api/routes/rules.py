@@ -1,6 +1,7 @@
 """Rules: what happens by itself when records change. Free: they only configure automation; what they do is charged."""
 
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated, assert_never
 
@@ -35,8 +36,11 @@ from shared.workspaces import Scope
 
 router = new_router()
 
+_CHECK_SECONDS = 5.0
+"""How long a definition is tried at most before it is saved or previewed: API Gateway waits 29 seconds."""
+
 _PREVIEW_SECONDS = 10.0
-"""How long one part of a preview takes at most, but for its last page: API Gateway waits 29 seconds."""
+"""How long one part of a preview takes at most, what its definition is tried for included, but for its last record."""
 
 _SHOWN = 200
 """Characters of a key, a name or a record that a problem shows."""
@@ -54,7 +58,7 @@ RuleId = Annotated[str, Path(pattern=_NAME, description="Your own name for the r
 def list_rules(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response[str]:
     workspace_id = workspace_of(router.current_event.raw_event, Scope.READ)
     room = services()
-    with store_cursor(cursor) as after:
+    with store_cursor(cursor, like=_NAME) as after:
         found = room.rules.page(workspace_id, limit, after)
     meters = room.meters.get_many(workspace_id, [rule.rule_id for rule in found.rules])
     paused, now = _is_paused(room, workspace_id), room.clock()
@@ -75,15 +79,15 @@ def get_rule(rule_id: Identifier) -> Response[str]:
 @router.put(
     "/rules/<rule_id>",
     summary="Set a rule",
-    description="Creates the rule, or replaces its definition; one that was suspended fires again. What has changed"
-    " before is not looked at.",
+    description="Creates the rule, or replaces its definition; one that was suspended fires again. Records that do not"
+    " change are not looked at; a change of the last moments, or one that waits for credits, may still set it off.",
     responses=documented(HTTPStatus.OK, SavedRuleView, "The rule, replaced.")
     | documented(HTTPStatus.CREATED, SavedRuleView, "The rule, new."),
 )
 def set_rule(rule_id: RuleId, definition: Annotated[RuleDefinition, Body()]) -> Response[str]:
     workspace_id = workspace_of(router.current_event.raw_event, Scope.CONFIGURE)
     room = services()
-    outcome = put_rule(rule_room(), workspace_id, rule_id, definition, room.clock())
+    outcome = put_rule(rule_room(), workspace_id, rule_id, definition, room.clock(), _ends_in(_CHECK_SECONDS))
     if not isinstance(outcome, PutRule):
         raise Refusal(_problem_of(outcome))
     rule = outcome.rule
@@ -115,21 +119,21 @@ def remove_rule(rule_id: Identifier) -> Response[str]:
 def preview_rule(rule_id: RuleId, wanted: Annotated[PreviewRequest, Body()]) -> Response[str]:
     workspace_id = workspace_of(router.current_event.raw_event, Scope.READ)
     room = services()
-    until = time.monotonic() + _PREVIEW_SECONDS
+    out_of_time = _ends_in(_PREVIEW_SECONDS)
     warnings: tuple[str, ...] = ()
     if wanted.definition is None:
         rule = _known_rule(workspace_id, rule_id)
     else:
         rule, warnings = _draft(room, workspace_id, rule_id, wanted.definition, is_first=wanted.cursor is None)
     with store_cursor(wanted.cursor) as after:
-        found = preview(
-            PreviewRoom(room.catalog, room.settings.prices),
-            workspace_id,
-            rule,
-            after,
-            lambda: time.monotonic() > until,
-        )
+        found = preview(PreviewRoom(room.catalog, room.settings.prices), workspace_id, rule, after, out_of_time)
     return answer(PreviewView.of(found, warnings))
+
+
+def _ends_in(seconds: float) -> Callable[[], bool]:
+    """Whether so many seconds from now are over."""
+    until = time.monotonic() + seconds
+    return lambda: time.monotonic() > until
 
 
 def _draft(
@@ -140,7 +144,7 @@ def _draft(
     It is checked when a preview begins; where it goes on, only as far as it has to be in order to be computed.
     """
     if is_first:
-        checked = check_rule(rule_room(), workspace_id, rule_id, definition, room.clock())
+        checked = check_rule(rule_room(), workspace_id, rule_id, definition, room.clock(), _ends_in(_CHECK_SECONDS))
         if not isinstance(checked, Checked):
             raise Refusal(_problem_of(checked, within="definition."))
         return checked.draft, checked.warnings

@@ -50,7 +50,7 @@ ScheduleId = Annotated[str, Path(pattern=_NAME, description="Your own name for t
 def list_schedules(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response[str]:
     workspace_id = workspace_of(router.current_event.raw_event, Scope.READ)
     room = services()
-    with store_cursor(cursor) as after:
+    with store_cursor(cursor, like=_NAME) as after:
         found = room.schedules.page(workspace_id, limit, after)
     paused, now = is_paused(schedule_room(), workspace_id), room.clock()
     views = [ScheduleSummaryView.of(schedule, paused=paused, now=now) for schedule in found.schedules]

@@ -11,10 +11,11 @@ parsed: who only reads rules, or names kinds, never pays for it.
 
 from shared.rules.expressions.kinds import NOUNS, EvaluationFailed, ExpressionRefused, Kind, Missing, spoken
 from shared.rules.expressions.parsing import Expression, names_in, parse
-from shared.rules.expressions.values import MAX_BYTES, MAX_ELEMENTS
+from shared.rules.expressions.values import CHARACTERS, MAX_BYTES, MAX_ELEMENTS, Subject
 from shared.rules.expressions.words import MAX_CHARACTERS, MAX_DEPTH, MAX_NESTING, MAX_WORDS
 
 __all__ = [
+    "CHARACTERS",
     "MAX_BYTES",
     "MAX_CHARACTERS",
     "MAX_DEPTH",
@@ -27,6 +28,7 @@ __all__ = [
     "ExpressionRefused",
     "Kind",
     "Missing",
+    "Subject",
     "names_in",
     "parse",
     "spoken",

@@ -43,6 +43,8 @@ class Operation(NamedTuple):
     """Which operands may not be null."""
     tests: slice = _NONE
     """Which operands are true or false (or null)."""
+    walks: slice = _NONE
+    """Which operands it goes through; what goes through others counts that itself (nodes.py)."""
 
 
 def complaint_about(part: Part, sorts: Sequence[Sort], here: str = "") -> Complaint | None:
@@ -151,7 +153,9 @@ _OPERATIONS: Mapping[str, Operation] = {
     "add": Operation((_takes(TEXT | NUMBER, "+ takes two numbers or two texts"), _alike(_NOT_ADDED)), needed=_ALL),
     "arithmetic": _ARITHMETIC,
     "arithmetic_comparison": Operation(
-        (_alike("they cannot be compared"), _takes(_ORDERED, "{} takes two numbers or two texts")), needed=_ALL
+        (_alike("they cannot be compared"), _takes(_ORDERED, "{} takes two numbers or two texts")),
+        needed=_ALL,
+        walks=_ALL,
     ),
     "coalesce": Operation((_alike("?? takes two of one kind"),)),
     "comparison": Operation((_alike("they are never equal"),)),

@@ -24,6 +24,8 @@ class Method:
     gives: Kind
     compute: Callable[[Any], Any] | None = None
     """How, where rule-engine's own does not do."""
+    goes_through: bool = False
+    """Whether it looks at each character of a text."""
     called: bool = False
     """Whether it takes a text in parentheses. What it is computed to takes that then."""
 
@@ -49,15 +51,15 @@ def _to_text(value: Any) -> str:
 
 
 METHODS: Mapping[str, Method] = {
-    "length": Method(COLLECTION, Kind.NUMBER),
-    "is_empty": Method(COLLECTION, Kind.BOOLEAN),
+    "length": Method(COLLECTION, Kind.NUMBER, lambda value: Decimal(len(value))),
+    "is_empty": Method(COLLECTION, Kind.BOOLEAN, lambda value: not value),
     "starts_with": Method(TEXT, Kind.BOOLEAN, lambda value: value.startswith, called=True),
     "ends_with": Method(TEXT, Kind.BOOLEAN, lambda value: value.endswith, called=True),
-    "as_lower": Method(TEXT, Kind.TEXT),
-    "as_upper": Method(TEXT, Kind.TEXT),
+    "as_lower": Method(TEXT, Kind.TEXT, str.lower, goes_through=True),
+    "as_upper": Method(TEXT, Kind.TEXT, str.upper, goes_through=True),
     "to_str": Method(TEXT | NUMBER, Kind.TEXT, _to_text),
-    "to_flt": Method(TEXT | NUMBER, Kind.NUMBER, _to_number),
-    "to_int": Method(TEXT | NUMBER, Kind.NUMBER, _to_whole_number),
+    "to_flt": Method(TEXT | NUMBER, Kind.NUMBER, _to_number, goes_through=True),
+    "to_int": Method(TEXT | NUMBER, Kind.NUMBER, _to_whole_number, goes_through=True),
     "floor": Method(NUMBER, Kind.NUMBER),
     "ceiling": Method(NUMBER, Kind.NUMBER),
 }

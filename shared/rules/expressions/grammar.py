@@ -15,6 +15,7 @@ from rule_engine.types import DataType
 from shared.rules.expressions.checks import operation_of
 from shared.rules.expressions.functions import FUNCTIONS, METHODS
 from shared.rules.expressions.kinds import FUNCTION, NULL, ExpressionRefused, Kind, shortened, sort_of
+from shared.rules.expressions.nodes import NODES
 from shared.rules.expressions.parts import TYPES_OF_METHODS, Attribute, Part, sort_of_node
 from shared.rules.expressions.values import Reference, exact
 from shared.rules.expressions.words import COMPARISONS, Word
@@ -71,6 +72,8 @@ class _Context(rule_engine.Context):  # type: ignore[misc]
         method = METHODS[name]
         if sort_of(object_) not in method.of:
             raise errors.EvaluationError(f".{name} is of others")
+        if method.goes_through and isinstance(object_, str) and thing is not None:
+            thing.spend_on_text(len(object_))
         compute = method.compute
         return super().resolve_attribute(thing, object_, name) if compute is None else compute(object_)
 
@@ -115,7 +118,7 @@ def _placing(name: str) -> Callable[[Any, Any], None]:
             # Parentheses hand on what they hold, and members of a list are gathered before there is a list.
             if isinstance(p[0], Part | deque):
                 return
-            make = p[0].build
+            make = _ours(p[0]).build
         first, last = p.slice[1], p.slice[-1]
         end = getattr(last, "endlexpos", last.lexpos)
         parts = tuple(_parts_in(p[1:]))
@@ -124,11 +127,23 @@ def _placing(name: str) -> Callable[[Any, Any], None]:
             needed.is_needed = True
         for test in parts[operation.tests]:
             test.is_test = True
+        for walked in parts[operation.walks]:
+            walked.is_walked = True
         p[0] = part
 
     # PLY orders productions by their lines, which decides between those that could both be meant.
     placed.co_firstlineno = production.__code__.co_firstlineno  # type: ignore[attr-defined]
     return placed
+
+
+def _ours(deferred: Any) -> Any:
+    """What will make a node: where there is one of ours for it, that."""
+    deferred.cls = NODES.get(deferred.cls, deferred.cls)
+    for part in deferred.args:
+        # `not in` is the negation of what is no part of its own.
+        if isinstance(part, type(deferred)):
+            _ours(part)
+    return deferred
 
 
 def _operator_of(sign: str, p: Any) -> str:

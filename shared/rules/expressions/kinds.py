@@ -40,6 +40,10 @@ class Missing(EvaluationFailed):
     """It needs something that the record does not have."""
 
 
+class TooMuch(EvaluationFailed):
+    """It goes through more than a rule may on one record."""
+
+
 Sort = str
 """A Kind, or one of the two that no attribute is of: null, and a function."""
 

@@ -23,6 +23,7 @@ from shared.rules.expressions.kinds import (
     Kind,
     Missing,
     Sort,
+    TooMuch,
     shortened,
     sort_of,
     spoken,
@@ -76,6 +77,8 @@ class Part:
     """Whether it may not be null."""
     is_test: bool = False
     """Whether it must be true or false (or null)."""
+    is_walked: bool = False
+    """Whether its value is gone through by what it is a part of."""
     depth: int = 1
     node: Any = field(default=None, repr=False)
 
@@ -116,12 +119,16 @@ class Part:
             raise ExpressionRefused(failed.reason, self.start + 1) from failed
         except _TROUBLES as problem:
             raise ExpressionRefused(f"{self.spelled} cannot be computed", self.start + 1) from problem
-        self.node = node if isinstance(node, ast.LiteralExpressionBase) else _Watched(node, self)
+        # A list of what is known when it is read is a literal, and so is not watched; any other list is.
+        is_known = isinstance(node, ast.LiteralExpressionBase) and node.is_reduced
+        self.node = node if is_known else _Watched(node, self)
         self.make = None
         return self.node
 
     def failure(self, thing: Subject) -> EvaluationFailed:
-        """Why it cannot be computed for a record."""
+        """Why it cannot be computed for a record: what it is made of is computed again, and counted again. Raises
+        TooMuch.
+        """
         values = [part.node.evaluate(thing) for part in self.parts]
         complaint = complaint_about(self, [sort_of(value) for value in values], " here")
         if complaint is not None:
@@ -147,6 +154,8 @@ class _Watched(ast.ExpressionBase):  # type: ignore[misc]
     def __init__(self, node: Any, part: Part) -> None:
         self.context = node.context
         self.result_type = TYPES_OF_METHODS[part.operator] if part.sign == "getattr" else node.result_type
+        self.reference: Reference | None = getattr(node, "reference", None)
+        """Of what the record has, where it is that and nothing else."""
         self._node = node
         self._part = part
 
@@ -154,13 +163,23 @@ class _Watched(ast.ExpressionBase):  # type: ignore[misc]
         try:
             value = self._node.evaluate(thing)
         except _TROUBLES as problem:
-            raise self._part.failure(thing) from problem
+            try:
+                failure = self._part.failure(thing)
+            except TooMuch:
+                failure = EvaluationFailed(f"{self._part.spelled} cannot be computed here")
+            raise failure from problem
         if value is None:
             if self._part.is_needed:
                 raise Missing(f"{self._part.spelled} is missing")
             return None
         if value.__class__ is str:
             bounded(value)
+            if self._part.sign == "add":
+                thing.spend_on_text(len(value))
+        elif self._part.sign == "array":
+            thing.spend(len(value))
+        if self._part.is_walked:
+            thing.spend_on(value)
         if self._part.is_test and value.__class__ is not bool:
             raise EvaluationFailed(f"{self._part.spelled} is {spoken(value)} here, and not true or false")
         return value
@@ -172,7 +191,7 @@ class Attribute(ast.ExpressionBase):  # type: ignore[misc]
     def __init__(self, context: Any, reference: Reference, kind: Kind) -> None:
         self.context = context
         self.result_type = TYPES[kind]
-        self._reference = reference
+        self.reference = reference
 
     def evaluate(self, thing: Subject) -> Any:
-        return thing.read(self._reference)
+        return thing.read(self.reference)

@@ -9,7 +9,7 @@ but none is met twice.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -175,14 +175,14 @@ class _Leg:
     def walk(self, out_of_time: Callable[[], bool]) -> RulePass:
         with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as pool:
             for page in self._pages(pool):
-                self._look_at(page.records)
+                seen_all = self._look_at(page.records, out_of_time)
                 while (step := self._step()).is_full:
                     if not self._advance(step, last=False):
                         return self._pass
                     if out_of_time():
                         return self._hand_over()
-                is_last = page.cursor is None
-                if not is_last and out_of_time():
+                is_last = seen_all and page.cursor is None
+                if not is_last and (not seen_all or out_of_time()):
                     # What waits for a fuller step goes now: however short a leg is, it moves the pass on.
                     return self._hand_over() if self._do_the_rest(last=False) else self._pass
                 self._show_progress()
@@ -204,18 +204,25 @@ class _Leg:
     def _read(self, cursor: str | None) -> RecordPage:
         return self._room.firing.catalog.page(self._anchor.workspace_id, self._anchor.entity, _PAGE, cursor)
 
-    def _look_at(self, records: Iterable[Record]) -> None:
-        self._waiting += [Looked.at(record, self._examine(record)) for record in records]
+    def _look_at(self, records: Sequence[Record], out_of_time: Callable[[], bool]) -> bool:
+        """Lets the rule look at the records, at the first in any case; False when time is over before the last."""
+        before = len(self._waiting)
+        for record in records:
+            self._waiting.append(Looked.at(record, self._examine(record)))
+            if out_of_time():
+                break
+        seen_all = len(self._waiting) - before == len(records)
         wanted = {place for looked in self._waiting for place in looked.targets}
         self._known = {place: there for place, there in self._known.items() if place in wanted}
         self._look_up(wanted)
+        return seen_all
 
     def _look_up(self, places: Iterable[Place]) -> None:
         """Finds out which places are taken, after all that this worker has written."""
         unknown = [place for place in places if place not in self._known]
         for first in range(0, len(unknown), READ_BATCH):
             some = unknown[first : first + READ_BATCH]
-            found = self._room.firing.catalog.get_many(self._anchor.workspace_id, some)
+            found = self._room.firing.catalog.existing(self._anchor.workspace_id, some)
             self._known |= {place: place in found for place in some}
 
     def _step(self, budget: int | None = None) -> Step:

@@ -120,6 +120,18 @@ def test_unknown_query_parameters_are_ignored(call: Call, event: Event, dynamodb
     assert answer.body == {"items": [], "next_cursor": None}
 
 
+@pytest.mark.parametrize("cursor", ["'", "\0", "Jw", "AA", "MDA6YQ"])
+@pytest.mark.parametrize("listing", ["feeds", "rules", "schedules"])
+def test_a_made_up_cursor_is_refused_before_anything_is_read(
+    call: Call, event: Event, listing: str, cursor: str
+) -> None:
+    given_event = event("api_list_operations") | {"resource": f"/{listing}", "path": f"/{listing}"}
+    given_event["queryStringParameters"] = {"cursor": cursor}
+    given_event["multiValueQueryStringParameters"] = {"cursor": [cursor]}
+    answer = call(given_event)
+    assert (answer.status, answer.body["errors"][0]["field"]) == (422, "cursor")
+
+
 @pytest.mark.parametrize("length", [0, 256])
 def test_an_idempotency_key_has_1_to_255_characters(call: Call, event: Event, length: int) -> None:
     given_event = event("api_open_workspace")

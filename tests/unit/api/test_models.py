@@ -328,6 +328,23 @@ def test_what_is_no_cursor_is_refused_by_its_field(text: str) -> None:
     assert refusal.value.problem.errors[0].field == "cursor"
 
 
+@pytest.mark.parametrize("text", ["'", "\0", "!!!!", "=", "MDA6YQ==", "MDA6YR", "MDA 6YQ", "+/+/", "\n"])
+def test_signs_that_decoding_passes_over_are_no_cursor(text: str) -> None:
+    with pytest.raises(Refusal) as refusal, store_cursor(text):
+        pass
+    assert refusal.value.problem.errors[0].field == "cursor"
+
+
+@pytest.mark.parametrize("text", ["\0", "'", "A", "a" * 65, "a\n"])
+def test_a_cursor_of_another_listing_is_refused(text: str) -> None:
+    pattern = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+    with pytest.raises(Refusal) as refusal, store_cursor(opaque(text), like=pattern):
+        pass
+    assert refusal.value.problem.errors[0].field == "cursor"
+    with store_cursor(opaque("a-1"), like=pattern) as read:
+        assert read == "a-1"
+
+
 def test_an_error_without_a_cursor_is_not_blamed_on_it() -> None:
     with pytest.raises(ValueError, match="a bug"), store_cursor(None):
         raise ValueError("a bug")

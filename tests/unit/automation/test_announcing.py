@@ -11,17 +11,11 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from shared.automation.announcing import (
-    Announcement,
-    AnnouncementKind,
-    AnnouncementRefused,
-    Announcer,
-    of_automation,
-    of_suspension,
-    running_low,
-)
+from shared.announcing import Announcement, AnnouncementKind, AnnouncementRefused, Announcer
+from shared.automation.announcing import of_automation, running_low
 from shared.automation.store import Automation, AutomationReason, AutomationState
 from shared.credits import Balance
+from shared.rules.commands import of_suspension
 from shared.rules.definition import RuleDefinition
 from shared.rules.model import Rule
 

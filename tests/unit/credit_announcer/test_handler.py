@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingErro
 from botocore.exceptions import ClientError
 
 from functions.credit_announcer import handler as announcer
-from shared.automation.announcing import Announcement, AnnouncementKind
+from shared.announcing import Announcement, AnnouncementKind
 from tests.support.functions import Context, failed, sample
 
 WORKSPACE = "ws_01KAMZ5Q000000000000000001"

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
 
 from functions.credit_guard import handler as guard
-from shared.automation.announcing import AnnouncementRefused
+from shared.announcing import AnnouncementRefused
 from shared.automation.guard import Done, NotSettled, Unfinished
 from shared.automation.messages import GuardMessage
 from shared.automation.store import AutomationState

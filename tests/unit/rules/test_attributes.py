@@ -216,3 +216,34 @@ def test_plausible_kinds_are_those_that_the_expressions_take() -> None:
     assert found["copy"] is Kind.LIST
     assert found["old"] is Kind.UNKNOWN
     assert set(found) == {"cost", "price", "name", "tags", "copy", "old", "done"}
+
+
+# What it may take
+
+
+def setting(name: str, expression: str) -> dict[str, Any]:
+    return {"set": name, "to": {"expression": expression}}
+
+
+def test_only_what_is_asked_for_is_read() -> None:
+    rules = [rule(setting("x", "1 + 1"), setting("y", "1 + 1"))]
+    assert known_attributes("product", [], [], rules, {"x"}) == {"x": Kind.NUMBER, "y": Kind.UNKNOWN}
+    # What nobody asks for contradicts nobody.
+    assert known_attributes("product", [], [record(y="a")], rules, {"x"}) == {"x": Kind.NUMBER, "y": Kind.TEXT}
+
+
+def test_what_time_was_too_short_for_is_unknown() -> None:
+    rules = [rule(setting("x", "1 + 1")), rule(setting("y", "1 + 1"), {"set": "z", "to": {"value": 1}})]
+    seen = iter([False, True])
+    found = known_attributes("product", [], [record(x=1, y=1)], rules, out_of_time=lambda: next(seen))
+    assert found == {"x": Kind.NUMBER, "y": Kind.UNKNOWN, "z": Kind.NUMBER}
+
+
+def test_guesses_end_with_time() -> None:
+    rules = [rule(setting("x", "y + 1"))]
+    assert plausible_kinds(rules, {}) == {"x": Kind.NUMBER, "y": Kind.NUMBER}
+    assert plausible_kinds(rules, {}, lambda: True) == {}
+    for looks in range(1, 6):
+        seen = iter([False] * looks)
+        found = plausible_kinds(rules, {"y": Kind.NUMBER}, lambda: next(seen, True))  # noqa: B023 - called at once
+        assert found["y"] is Kind.NUMBER

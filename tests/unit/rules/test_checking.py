@@ -92,3 +92,13 @@ def test_unknown_names_are_warned_of_once_where_they_are_read_first() -> None:
 
 def test_nothing_is_known_of_an_entity_without_records() -> None:
     assert len(check(rule(condition="price > name and sold"), {})) == 3
+
+
+def test_looking_for_what_was_meant_is_bounded() -> None:
+    """There may be a hundred thousand names, and long ones; and hundreds that are none of them."""
+    odd = rule(setting(expression="prise + nmae"), condition="x" * 200 + " > 0")
+    few = check(odd, KINDS)
+    many = check(odd, dict.fromkeys((f"name_{number}" for number in range(100_000)), Kind.UNKNOWN) | KINDS)
+    assert len(many) == len(few) == 3
+    assert not any("meant" in warning.reason for warning in many)
+    assert ["meant" in warning.reason for warning in few] == [False, True, True]

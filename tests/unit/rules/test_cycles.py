@@ -13,7 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.catalog import Mark, Record
-from shared.rules.cycles import MAX_CYCLES, Shown, cycles_through, feeding, shown, spelled
+from shared.rules.cycles import (
+    MAX_CYCLES,
+    MAX_SAMPLE_BYTES,
+    Shown,
+    Untried,
+    cycles_through,
+    feeding,
+    samples_of,
+    shown,
+    spelled,
+)
 from shared.rules.definition import RuleDefinition
 from shared.rules.evaluation import CompiledRule
 from shared.rules.expressions import Kind
@@ -72,7 +82,9 @@ def a_record(key: str = "sku-1", entity: str = "product", **attributes: Any) -> 
 
 
 def trial(rules: Sequence[Rule], *samples: Record, max_depth: int = MAX_DEPTH) -> Shown | None:
-    return shown(cycles_through(rules[0], rules), rules, samples, max_depth=max_depth)
+    found = shown(cycles_through(rules[0], rules), rules, samples, max_depth=max_depth)
+    assert not isinstance(found, Untried)
+    return found
 
 
 # Who feeds whom
@@ -346,6 +358,37 @@ def test_the_work_of_trials_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 9_000 < computed < 10_100
 
 
+def test_the_time_of_trials_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = 0
+    examine = CompiledRule.examine
+
+    def counted(rule: CompiledRule, record: Record) -> Examined:
+        nonlocal computed
+        computed += 1
+        return examine(rule, record)
+
+    monkeypatch.setattr(CompiledRule, "examine", counted)
+    rules = [a_rule("a", sets("x", "y + 1")), a_rule("b", sets("y", "x + 1"))]
+    cycles = cycles_through(rules[0], rules)
+
+    def found_in(most: int) -> Shown | Untried | None:
+        nonlocal computed
+        computed = 0
+        return shown(cycles, rules, [a_record(x=1, y=1)], max_depth=5, out_of_time=lambda: computed >= most)
+
+    for most in (0, 1, 5):
+        assert (found_in(most), computed) == (Untried(), most)
+    # What was shown in time is shown.
+    assert isinstance(found_in(100), Shown)
+    # And what was tried in time is tried.
+    assert trial([a_rule("a", sets("x", "y")), a_rule("b", sets("y", "x"))], a_record(x=1, y=1)) is None
+
+
+def test_large_records_are_not_tried() -> None:
+    records = [a_record(f"sku-{size}", text="a" * size) for size in (10, MAX_SAMPLE_BYTES, 20, 30)]
+    assert [record.key for record in samples_of(records, 2)] == ["sku-10", "sku-20"]
+
+
 # Against a simulation that knows nothing of records, marks or changes
 
 
@@ -404,6 +447,7 @@ def test_what_is_shown_goes_on_and_what_is_not_shown_ends(drawn: list[Small], st
     cycles = list(dict.fromkeys(cycle for rule in rules for cycle in cycles_through(rule, rules)))
     attributes: dict[str, Any] = {**start}
     found = shown(cycles, rules, [a_record(**attributes)], max_depth=MAX_DEPTH)
+    assert not isinstance(found, Untried)
     if found is not None:
         assert found.changed is not None
         begun = {name: int(value) for name, value in found.attributes.items()}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.feeds.definition import problems
-from shared.rules.definition import MAX_ACTIONS, MAX_TABLE, RuleDefinition
+from shared.rules.definition import MAX_ACTIONS, MAX_TABLE, MAX_TEXT, RuleDefinition
 
 FULL: dict[str, Any] = {
     "entity": "product",
@@ -48,6 +48,16 @@ def rule(**parts: Any) -> dict[str, Any]:
 
 def setting(**value: Any) -> dict[str, Any]:
     return rule(actions=[{"set": "a", "to": value}])
+
+
+def texts(characters: int) -> dict[str, Any]:
+    """A rule whose expressions have as many in all: of the condition, of a value, of a look-up and of a key."""
+    actions = [
+        {"set": "a", "to": {"expression": "1" * 1_000}},
+        {"set": "b", "to": {"lookup": {"of": "1" * 1_000, "table": {"1": 1}}}},
+        {"create": {"entity": "category", "key": {"expression": "1" * 1_000}}},
+    ]
+    return rule(actions=actions, condition="1" * (characters - 3_000))
 
 
 def creating(**parts: Any) -> dict[str, Any]:
@@ -114,6 +124,12 @@ def test_what_a_rule_listens_to(trigger: dict[str, Any], hears: set[str]) -> Non
         (rule(trigger={"on": []}), "trigger.on", "at least 1"),
         (rule(trigger={"on": ["deleted"]}), "trigger.on.0", "'created', 'updated' or 'schedule'"),
         (rule(trigger={"on": ["schedule", "created"]}), "on", "either run by schedules"),
+        (rule(trigger={"on": ["updated", "created", "updated"]}), "on", "named once only"),
+        (rule(trigger={"on": ["schedule", "schedule"]}), "on", "named once only"),
+        (rule(enabled=1), "enabled", "boolean"),
+        (rule(enabled="yes"), "enabled", "boolean"),
+        (rule(enabled=None), "enabled", "boolean"),
+        (texts(MAX_TEXT + 1), "actions", "4,001 characters; a rule has at most 4,000"),
         (rule(trigger={"on": ["created"], "attributes": ["a"]}), "attributes", 'only "updated"'),
         (rule(trigger={"on": ["schedule"], "attributes": ["a"]}), "attributes", 'only "updated"'),
         (rule(trigger={"on": ["updated"], "attributes": []}), "trigger.attributes", "at least 1"),
@@ -170,6 +186,11 @@ def test_what_is_refused_and_in_which_field(sent: dict[str, Any], field: str, sa
     (problem,) = problems(caught.value)
     assert problem.field == field
     assert said in problem.message
+
+
+def test_expressions_have_room_for_so_many_characters() -> None:
+    assert RuleDefinition.model_validate(texts(MAX_TEXT)).text_size == MAX_TEXT
+    assert RuleDefinition.model_validate(rule()).text_size == len("true")
 
 
 @pytest.mark.parametrize("name", ["entity", "version", "created_at", "updated_at", "attributes"])

@@ -20,6 +20,7 @@ from shared.rules.definition import (
     MAX_ACTIONS,
     MAX_DEFINITION_BYTES,
     MAX_TABLE,
+    MAX_TEXT,
     ClearAction,
     CreateAction,
     Lookup,
@@ -29,8 +30,17 @@ from shared.rules.definition import (
     Trigger,
 )
 from shared.rules.evaluation import compile_rule
-from shared.rules.expressions import MAX_CHARACTERS, ExpressionRefused, Kind, Missing, parse
-from shared.rules.model import MAX_RULES, Effect, NoChange, Rule
+from shared.rules.expressions import (
+    CHARACTERS,
+    MAX_BYTES,
+    MAX_CHARACTERS,
+    MAX_ELEMENTS,
+    ExpressionRefused,
+    Kind,
+    Missing,
+    parse,
+)
+from shared.rules.model import MAX_ALL_TEXT, MAX_RULES, Effect, NoChange, Rule
 from shared.rules.planning import firing_of
 from tests.support.feeds import ROOT
 
@@ -125,6 +135,11 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert f"| {MAX_ACTIONS}; 100; 100 |" in limits
     assert f"| entries of a `table` | {MAX_TABLE:,} |" in limits
     assert f"{MAX_CHARACTERS:,} characters" in limits
+    assert (
+        f"| all expressions of a rule; of a workspace's rules | {MAX_TEXT:,} characters; {MAX_ALL_TEXT:,} |" in limits
+    )
+    assert f"| {MAX_ELEMENTS:,} elements of lists and maps, texts of {MAX_BYTES:,} characters (below) |" in limits
+    assert f"every {CHARACTERS} characters count as one element" in limits
 
 
 def test_the_example_costs_what_it_says() -> None:

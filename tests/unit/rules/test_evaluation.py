@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from shared.catalog import Record, record_size, same
 from shared.dynamo.values import MAX_ITEM_BYTES, to_item
+from shared.rules import evaluation
 from shared.rules.definition import RuleDefinition
-from shared.rules.evaluation import compile_rule
-from shared.rules.expressions import ExpressionRefused
+from shared.rules.evaluation import compile_rule, examiner_of
+from shared.rules.expressions import MAX_ELEMENTS, ExpressionRefused
 from shared.rules.model import Creation, Effect, Examined, Failed, NoChange, NoMatch, Rule
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
@@ -215,6 +216,54 @@ def test_a_record_may_be_filled_to_the_last_byte_that_leaves_room_for_what_the_r
     fitting = [length for length, outcome in outcomes if outcome is Effect]
     assert 0 < len(fitting) < len(outcomes)
     assert record_size(replace(a_record(new="x" * fitting[-1]), version=4)) < MAX_ITEM_BYTES
+
+
+def test_all_that_a_rule_computes_on_a_record_counts_together() -> None:
+    numbers = list(range(MAX_ELEMENTS // 4))
+    counting = [setting(name, expression="$sum(a)") for name in "pqr"]
+    assert set(after(*counting, a=numbers)) == {"a", "p", "q", "r"}
+    too_much = f"more than {MAX_ELEMENTS:,} elements"
+    assert too_much in reason(*counting, setting("s", expression="$sum(a)"), a=numbers)
+    assert too_much in reason(*counting, condition="$sum(a) >= 0", a=numbers)
+    assert too_much in reason({"clear": "a"}, condition="1 in a and 2 in a and 'z' not in a and 3 in a", a=numbers)
+    # One record has nothing to do with the next.
+    compiled = compile_rule(a_rule(*counting))
+    assert all(isinstance(compiled.examine(a_record(a=numbers)), Effect) for _ in range(3))
+
+
+def test_copies_count_too() -> None:
+    numbers = list(range(MAX_ELEMENTS // 4))
+    assert after(setting("b", attribute="a"), setting("c", attribute="a"), a=numbers)["c"] == numbers
+    thrice = [setting(name, attribute="a") for name in "bcd"]
+    assert "d cannot be set: it goes through more" in reason(*thrice, a=numbers)
+    copies = {f"a{number}": {"attribute": "t"} for number in range(60)}
+    assert "goes through more" in reason(creating({"value": "k"}, **copies), t="x" * 300_000)
+
+
+def test_a_rule_is_compiled_for_the_first_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Rule] = []
+
+    def compiling(rule: Rule) -> evaluation.CompiledRule:
+        compiled.append(rule)
+        return compile_rule(rule)
+
+    monkeypatch.setattr(evaluation, "compile_rule", compiling)
+    examine = examiner_of(a_rule(setting("b", expression="a + 1")))
+    assert compiled == []
+    assert [examine(a_record(a=1)), examine(a_record(a=2))] == [Effect({"a": 1, "b": 2}), Effect({"a": 2, "b": 3})]
+    assert len(compiled) == 1
+
+
+def test_an_examiner_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = examiner_of(a_rule({"clear": "a"}, condition="price >"))(a_record())
+    assert isinstance(refused, Failed)
+    assert refused.reason.startswith("the rule cannot be read any more: ")
+
+    def fail(_: Rule) -> evaluation.CompiledRule:
+        raise RuntimeError
+
+    monkeypatch.setattr(evaluation, "compile_rule", fail)
+    assert isinstance(examiner_of(a_rule({"clear": "a"}))(a_record()), Failed)
 
 
 def test_what_is_created() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -24,9 +25,11 @@ from shared.rules.expressions import (
     ExpressionRefused,
     Kind,
     Missing,
+    Subject,
     parse,
     parsing,
 )
+from shared.rules.expressions.kinds import TooMuch
 
 KINDS = {
     "price": Kind.NUMBER,
@@ -384,11 +387,107 @@ def test_texts_stay_within_a_record() -> None:
             computed(text, t=half)
 
 
-def test_lists_are_gone_through_for_a_bounded_time() -> None:
-    long = ["x"] * 50_000
-    assert computed('"y" in t', t=long) is False
-    with pytest.raises(EvaluationFailed, match=f"more than {MAX_ELEMENTS:,} elements"):
-        computed(" or ".join(['"y" in t'] * 20), t=long)
+ELEMENTS = {
+    "a": list(range(100)),
+    "b": list(range(100)),
+    "nested": [[1, 2], {"x": [3]}, "text"],
+    "m": {f"n{number}": number for number in range(50)},
+    "s": "x",
+    "t": "y" * 1_000,
+    "huge": list(range(130_000)),
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "elements"),
+    [
+        ("s + s == null", 0),
+        ("a == null", 100),
+        ("a == null or a == null or (a ?? b) == null", 100),
+        ("a.length + m.length + huge.length", 0),
+        ("huge.is_empty", 0),
+        ("a[0] + a[-1]", 100),
+        ("nested[1]", 7 + 2 * 2),
+        ("nested == []", 7 + 7),
+        ("a == b", 100 + 100 + 200),
+        ("a != 1", 100),
+        ("a < b", 100 + 100 + 200),
+        ("1 in a", 100 + 100),
+        ("1 not in a", 100 + 100),
+        ("a in [a]", 100 + 1 + 100 + 101),
+        ("'n1' in m", 50),
+        ("m['n1'] > 0", 50),
+        ("$sum(a) + $max(a)", 100 + 100 + 100),
+        ("$sum([s.length, 2])", 2 + 2),
+        ("a[10:].length", 100 + 90),
+        ("a[10:20] == null", 100 + 10),
+        ("a[0:][0:].length", 100 + 100 + 100),
+        ("a", 100 + 200),
+        ("[a, a]", 100 + 2 + 2 * 202),
+        ("t == null or t.starts_with('y')", 0),
+        ("t", 2 * 10),
+        ("(t + t).length", 20),
+        ("t[1:601].length", 6),
+        ("t.as_upper == t", 10 + 10),
+        ("'z' in t", 10 + 1),
+        ("'0123456789' not in t", 10 + 10),
+        ("t.to_flt", 10),
+    ],
+)
+def test_what_is_gone_through_is_counted(text: str, elements: int) -> None:
+    subject = Subject("sku-1", ELEMENTS)
+    with suppress(EvaluationFailed):
+        parse(text).value_for(subject)
+    assert subject.spent == elements
+
+
+NUMBERS = {
+    "a": list(range(MAX_ELEMENTS - 1_000)),
+    "b": [{"x": number} for number in range(4_000)],
+    "m": {f"n{number}": number for number in range(8_000)},
+    "t": "ß" * 200_000,
+    "huge": list(range(130_000)),
+}
+MUCH = [
+    "huge == null",
+    "huge" + "[0:]" * 97,
+    "a" + "[0:]" * 90,
+    "a" + "[0:]" * 90 + " + 1",
+    "(" + "[a,a,a][0:]" + "[0:]" * 80 + ").length + a[0:][0:].length == 0",
+    "[" * 20 + ",".join(["a"] * 100) + "]" * 20,
+    "$sum(a) + $sum(a) + $sum(a)",
+    " or ".join(["'z' in a"] * 60),
+    " or ".join(["b == [b]", "[b] == [b, b]"] * 20),
+    " or ".join(["a < a"] * 60),
+    "m[a] ?? m[a] ?? m[a]",
+    " or ".join(["t.as_upper == t"] * 60),
+    " or ".join(["(t + t) == t"] * 30),
+    " or ".join(["'ßb' in t"] * 60),
+    " or ".join(["t[1:] == s"] * 30),
+    "[" + ",".join(["t"] * 100) + "]",
+    "[" + ",".join(["b"] * 100) + "]",
+]
+
+
+@pytest.mark.parametrize("text", MUCH, ids=range(len(MUCH)))
+def test_an_expression_is_stopped_before_it_goes_through_too_much(text: str) -> None:
+    subject = Subject("sku-1", NUMBERS)
+    with pytest.raises(TooMuch, match=f"more than {MAX_ELEMENTS:,} elements"):
+        parse(text).value_for(subject)
+
+
+def test_a_failure_is_explained_as_far_as_that_goes() -> None:
+    subject = Subject("sku-1", {"a": list(range(9_000))})
+    with pytest.raises(EvaluationFailed, match=r"cannot be computed here") as failed:
+        parse("a[0:] + 1").value_for(subject)
+    assert not isinstance(failed.value, TooMuch)
+    with pytest.raises(EvaluationFailed, match=r"a\[0:\] is a list here, and \+ takes"):
+        computed("a[0:] + 1", a=list(range(5_000)))
+
+
+def test_a_name_in_a_large_map_is_found_as_often_as_one_likes() -> None:
+    names = {f"n{number}": number for number in range(8_000)}
+    assert computed(" or ".join(["'z' in m"] * 60), m=names) is False
 
 
 def test_maps_are_equal_whatever_their_order() -> None:
