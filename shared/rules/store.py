@@ -7,7 +7,8 @@ rule changes the meter in the same transaction, so that nothing fires on a rule 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -15,6 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import simplejson
+from pydantic import ValidationError
 
 from shared import keys
 from shared.dynamo.transactions import Backoff, Refused, transact_write
@@ -29,6 +31,8 @@ from shared.times import optional_rfc3339, parse_rfc3339, to_rfc3339
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class RuleStore:
         """Up to `limit` rules, and at most 1 MB of them. `cursor` is the one of the page before."""
         answer = self._client.query(**self._request(workspace_id, cursor), Limit=limit)
         last = answer.get("LastEvaluatedKey")
-        return RulePage(tuple(map(to_rule, answer["Items"])), last["sk"]["S"] if last else None)
+        return RulePage(tuple(_readable(answer["Items"])), last["sk"]["S"] if last else None)
 
     def put(
         self, workspace_id: str, rule_id: str, definition: RuleDefinition, now: datetime, *, seen: Rule | None
@@ -156,7 +160,7 @@ class RuleStore:
 
     def _each(self, workspace_id: str) -> Iterator[Rule]:
         for page in self._client.get_paginator("query").paginate(**self._request(workspace_id, None)):
-            yield from map(to_rule, page["Items"])
+            yield from _readable(page["Items"])
 
     def _request(self, workspace_id: str, after: str | None) -> dict[str, Any]:
         values = {":pk": keys.rules(workspace_id)}
@@ -170,6 +174,17 @@ class RuleStore:
             "ExpressionAttributeValues": to_item(values),
             "ConsistentRead": True,
         }
+
+
+def _readable(items: Iterable[Item]) -> Iterator[Rule]:
+    """The rules, but for those that are valid no more because the bounds of definitions were drawn tighter since: such
+    a rule does nothing, and keeps no other from firing. Its owner deletes it, and puts it anew.
+    """
+    for item in items:
+        try:
+            yield to_rule(item)
+        except ValidationError:
+            _logger.exception("the rule %s is not valid any more", item["sk"]["S"])
 
 
 def to_rule(item: Item) -> Rule:

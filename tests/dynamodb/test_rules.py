@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from shared import keys
 from shared.catalog import Mark, Record
 from shared.credits import Action, PriceList, RefusalReason
 from shared.rules.backlog import DrainOutcome
 from shared.rules.evaluation import CompiledRule
 from shared.rules.model import Examined
 from tests.support.faults import Fault, Killed, Line, answer_lost, conflict, killed_after_sending, killed_before_sending
+from tests.support.money import plain_dynamodb
 from tests.support.rules import Shop, definition, in_batch, limited, setting
 
 OpenShop = Callable[[int], Shop]
@@ -631,6 +633,23 @@ class TestContainment:
         assert shop.attributes("p") == {"price": 1, "double": 2}
         failed = shop.refused(RefusalReason.RULE_FAILED)
         assert {(entry.job_id, entry.credits) for entry in failed} == {("a-broken", 0)}
+
+    def test_a_rule_that_is_not_valid_any_more_is_passed_over(self, open_shop: OpenShop) -> None:
+        shop = open_shop(100)
+        shop.put_rule("a-old", setting("x", "price"))
+        shop.put_rule("b-fine", setting("double", "price * 2"))
+        plain_dynamodb(shop.world).update_item(
+            TableName=shop.world.work_table,
+            Key=keys.rule(shop.workspace_id, "a-old").attributes(),
+            UpdateExpression="SET #definition = :definition",
+            ExpressionAttributeNames={"#definition": "definition"},
+            ExpressionAttributeValues={":definition": {"S": '{"entity": "product", "sets": "price"}'}},
+        )
+        shop.write("p", price=1)
+        shop.settle()
+        assert shop.attributes("p") == {"price": 1, "double": 2}
+        assert [rule.rule_id for rule in shop.rules().all(shop.workspace_id)] == ["b-fine"]
+        assert shop.rules().delete(shop.workspace_id, "a-old")
 
     def test_a_cycle_ends_however_often_its_changes_are_put_off(self, open_shop: OpenShop) -> None:
         shop = open_shop(1000)
