@@ -35,7 +35,7 @@ HAND_OVER_BEFORE_TIMEOUT_MS = 20_000
 """What is left of the function's time when the rest goes to the backlog: a transaction takes a fraction of a second."""
 
 SLICE_SECONDS = 15
-"""What one workspace gets of the function's time while others of its batch wait; a worker does the rest."""
+"""What one workspace gets of the function's time, since others of its batch may wait; a worker does the rest."""
 
 # What reads expressions is made while the function starts, and not while its first batch waits.
 parse("true")

@@ -1,8 +1,8 @@
 """Rules fire on what has changed: matched, planned in batches, and paid for through the ledger (design section 8).
 
 The records come along with their changes, as a stream's images or read a moment ago. They may be old: each commit is
-conditional on the version that was seen, and what a refusal shows is looked at anew. Nothing is remembered beside the
-marks on the records themselves, so that the same changes may come any number of times, and at several workers at once.
+conditional on the version that was seen, and what a refusal shows is looked at anew. What has fired is remembered by
+the marks on the records alone, so that the same changes may come any number of times, and at several workers at once.
 """
 
 from __future__ import annotations
@@ -277,7 +277,10 @@ class _Turn:
             self._room.prices,
             budget=self._budget,
         )
-        most = 1 if self._one_by_one else within
+        if self._budget == 0:
+            return 0
+        # The meter's condition knows of no limit where a firing begins an hour.
+        most = 1 if self._one_by_one else self._room.limits.per_hour(self._rule)
         if self._allowance is not None and self._allowance.hour == hour_of(self._room.clock()):
             if self._allowance.firings == 0:
                 self._suspend()
@@ -334,7 +337,6 @@ class _Turn:
             if len(step) > 1:
                 self._one_by_one = True
             else:
-                self._one_by_one = False
                 self._fail(step[0].subject, step[0].firing.record, f"the database refused it: {error}")
             return False
         match outcome:

@@ -92,7 +92,8 @@ def count_firings(
 ) -> Write:
     """Counts firings, if the rule still is this version and may fire so often in this hour.
 
-    `seen` is the meter as a refusal showed it; without it the rule is taken to have fired in this hour before.
+    `seen` is the meter as it was read, or as a refusal showed it; without it the rule is taken to have fired in this
+    hour before. No more firings than `limit` may be asked for at once.
     """
     hour = hour_of(now)
     counted = {":version": rule.version, ":firings": firings, ":credits": credits, ":now": to_rfc3339(now)}

@@ -251,7 +251,7 @@ def plan_suspended(rule: Rule, limit: int, *, at: datetime) -> Plan:
         rule,
         RefusalReason.RULE_SUSPENDED,
         f"suspended: it has fired {limit:,} times within an hour, as often as it may",
-        [str(rule.version)],
+        [],
         at=at,
     )
 
@@ -266,7 +266,7 @@ def _note(
     run_id: str | None = None,
     writes: tuple[Write, ...] = (),
 ) -> Plan:
-    named = (reason.value, rule.rule_id, *trigger)
+    named = (reason.value, rule.rule_id, str(rule.version), *trigger)
     return Plan(
         operation_id=operation_id(at, rule.workspace_id, *named),
         workspace_id=rule.workspace_id,

@@ -54,7 +54,7 @@ class RuleStore:
     def get(self, workspace_id: str, rule_id: str) -> Rule | None:
         key = keys.rule(workspace_id, rule_id).attributes()
         answer = self._client.get_item(TableName=self.table, Key=key, ConsistentRead=True)
-        return to_rule(answer["Item"]) if "Item" in answer else None
+        return next(_readable([answer["Item"]]), None) if "Item" in answer else None
 
     def all(self, workspace_id: str) -> list[Rule]:
         """All of a workspace's rules, in the order of their identifiers: one request, and one more for each further MB

@@ -654,6 +654,12 @@ def test_a_rule_that_fires_too_often_is_suspended_and_its_pass_ends(open_account
     assert story.work() == after
 
 
+def test_a_limit_that_is_lower_than_a_step_holds(open_account: OpenAccount) -> None:
+    story = Passing.start(open_account(1000), products(250), SALE | {"max_firings_per_hour": 10})
+    assert story.work().counts.fired == 10
+    assert story.account.balance().available == 1000 - 2 * 10
+
+
 def test_a_pass_may_fire_as_often_again_in_the_next_hour(open_account: OpenAccount, clock: HandClock) -> None:
     story = Passing.start(open_account(1000), products(250), SALE | {"max_firings_per_hour": 100})
     dynamodb = story.account.world.dynamodb()

@@ -11,7 +11,7 @@ import pytest
 from shared import keys
 from shared.catalog import Mark, Record
 from shared.credits import Action, PriceList, RefusalReason
-from shared.rules.backlog import DrainOutcome
+from shared.rules.backlog import DrainOutcome, drain
 from shared.rules.evaluation import CompiledRule
 from shared.rules.model import Examined
 from tests.support.faults import Fault, Killed, Line, answer_lost, conflict, killed_after_sending, killed_before_sending
@@ -431,6 +431,23 @@ class TestNoRunaway:
         meter = shop.meter("margin")
         assert (meter.firings, meter.fired_in_hour, meter.credits) == (9, 3, 18)
 
+    def test_the_limit_holds_when_the_hour_turns_in_a_batch(self, open_shop: OpenShop) -> None:
+        shop = limited(open_shop(100), firings_per_hour=3)
+        shop.put_rule("margin", MARGIN)
+        for number in range(8):
+            shop.write(f"p{number}", price=10)
+        client = shop.world.dynamodb()
+
+        def script(_index: int, operation: str) -> None:
+            if operation == "GetItem":
+                # Between the look at the meter and the firing.
+                shop.account.clock.advance(hours=1)
+
+        Line(client, script=script)
+        shop.deliver(shop.take(), client)
+        assert shop.meter("margin").fired_in_hour <= 3
+        assert shop.actions()["rule_fired"] <= 6
+
     def test_an_own_limit_is_the_lower_one(self, open_shop: OpenShop) -> None:
         shop = open_shop(100)
         shop.put_rule("margin", setting("gross", "price * 1.19", max_firings_per_hour=2))
@@ -679,6 +696,46 @@ class TestContainment:
             assert shop.drain() is DrainOutcome.OUT_OF_CREDITS
         assert len(shop.refused(RefusalReason.RULE_FAILED)) == 1
         assert shop.meter("fails").failures == 1
+
+    def test_a_failure_of_another_version_is_noted_too(self, open_shop: OpenShop) -> None:
+        shop = open_shop(0)
+        for expression in ("price / stock", "price / (stock * 2)"):
+            shop.put_rule("fails", setting("x", expression))
+            shop.put_rule("paid", setting("double", "price * 2"))
+            if not shop.account.records():
+                shop.write("p", price=1, stock=0)
+                shop.settle()
+            shop.drain()
+        versions = [entry.job_version for entry in shop.refused(RefusalReason.RULE_FAILED)]
+        assert len(versions) == len(set(versions)) == 2
+
+    def test_a_worker_that_has_no_time_does_one_record_all_the_same(self, open_shop: OpenShop) -> None:
+        shop = open_shop(100)
+        shop.put_rule("a-idle", setting("never", "1", condition="price > 99"))
+        shop.put_rule("margin", MARGIN)
+        for number in range(3):
+            shop.write(f"p{number}", price=10)
+        shop.deliver(shop.take(), out_of_time=lambda: True)
+        room, legs = shop.room(), 0
+        while (backlog := room.backlog.get(shop.workspace_id)) is not None:
+            # Time for the look at the clock before a batch, and for no other.
+            moments = iter([False])
+            drain(room, shop.workspace_id, backlog.leg, lambda moments=moments: next(moments, True))  # type: ignore[misc]
+            legs += 1
+            assert legs < 10, "it goes on and on"
+        assert shop.actions()["rule_fired"] == 3
+
+    def test_where_some_firings_are_free_none_is_without_credits(self, open_shop: OpenShop) -> None:
+        shop = open_shop(0)
+        shop.prices = PriceList(dict.fromkeys(Action, 0) | {Action.RECORD_CREATED: 1})
+        make = {"create": {"entity": "brand", "key": {"attribute": "brand"}, "attributes": {}}}
+        label = {"set": "label", "to": {"value": "x"}}
+        shop.put_rule("both", definition(condition="brand != null", actions=[label, make]))
+        shop.put_rule("free", definition(condition="brand == null", actions=[label]))
+        shop.write("a")
+        shop.write("b", brand="acme")
+        shop.settle()
+        assert shop.fired() == []
 
     def test_where_firings_are_free_nothing_fires_without_credits_all_the_same(self, open_shop: OpenShop) -> None:
         shop = open_shop(0)

@@ -232,7 +232,8 @@ class _Leg:
             {place for place, there in self._known.items() if there},
             self._room.firing.prices,
             budget=budget,
-            max_firings=1 if self._one_by_one else self._allowance,
+            # The meter's condition knows of no limit where a firing begins an hour.
+            max_firings=1 if self._one_by_one else self._limit if self._allowance is None else self._allowance,
         )
 
     def _do_the_rest(self, *, last: bool) -> bool:
