@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 GROSS: dict[str, Any] = {
     "entity": "product",
-    "trigger": {"on": ["created", "updated"], "attributes": ["price"]},
+    # The creation of the products may still be on its way through the stream: it is none of this rule's business.
+    "trigger": {"on": ["updated"], "attributes": ["price"]},
     "condition": "price > 10",
     "actions": [{"set": "gross", "to": {"expression": "price * 1.2", "decimals": 2}}],
 }
@@ -121,13 +122,14 @@ def test_a_rule_that_a_schedule_runs_stays(shop: Caller) -> None:
 
 def test_a_rule_shows_what_it_did_and_records_show_the_rule(shop: Caller) -> None:
     made = put(shop)
-    expect(shop("PUT", "/records/product/new", {"attributes": {"price": 100}}), 201)
+    expect(shop("PUT", "/records/product/new", {"attributes": {"price": 1}}), 201)
+    expect(shop("PATCH", "/records/product/new", {"attributes": {"price": 100}}), 200)
     until(lambda: shop.get("/rules/gross")["fired"]["firings"] == 1)
     fired = shop.get("/rules/gross")["fired"]
     assert (fired["credits"], fired["fired_this_hour"], fired["failures"]) == (2, 1, 0)
     record = shop.get("/records/product/new")
-    assert (record["attributes"]["gross"], record["version"]) == (120, 2)
-    assert record["rules"] == {"gross": {"version": 2, "operation_id": record["operation_id"]}}
+    assert (record["attributes"]["gross"], record["version"]) == (120, 3)
+    assert record["rules"] == {"gross": {"version": 3, "operation_id": record["operation_id"]}}
     operation = shop.get(f"/operations/{record['operation_id']}")
     assert (operation["kind"], operation["job_id"], operation["job_version"]) == ("rule", "gross", made["version"])
     assert (operation["credits"], operation["actions"]) == (2, {"rule_fired": 1, "record_updated": 1})
@@ -332,8 +334,9 @@ def test_the_command_line_previews_saves_and_shows(shop: Caller, tmp_path: Path)
     assert "set gross to price * 1.2, to 2 decimals" in run("rules", "show", "gross")
     assert "gross is disabled." in run("rules", "disable", "gross")
     assert "gross is enabled." in run("rules", "enable", "gross")
-    run("records", "set", "product", "new", "price:=100", "--replace")
+    run("records", "set", "product", "new", "price:=1", "--replace")
+    run("records", "set", "product", "new", "price:=100")
     until(lambda: shop.get("/rules/gross")["fired"]["firings"] == 1)
-    assert "The rule gross last wrote version 2" in run("records", "get", "product", "new")
+    assert "The rule gross last wrote version 3" in run("records", "get", "product", "new")
     assert "rule fired" in run("operations", "--rule-id", "gross")
     assert "Deleted gross." in run("rules", "delete", "gross")
