@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -20,11 +20,11 @@ from shared.catalog import CatalogStore, Record, to_record
 from shared.credits import Ledger
 from shared.dynamo.client import dynamodb_client
 from shared.rules.backlog import BacklogRoom, BacklogStore, act
-from shared.rules.changes import change_between, merge_changes
+from shared.rules.changes import change_between, merged
 from shared.rules.expressions import parse
-from shared.rules.firing import FiringRoom, Place, RuleLimits
+from shared.rules.firing import FiringRoom, RuleLimits
 from shared.rules.meters import MeterStore
-from shared.rules.model import Change
+from shared.rules.model import Change, Place
 from shared.rules.store import RuleStore
 from shared.settings import RuleSettings, Settings
 
@@ -61,23 +61,26 @@ def room() -> BacklogRoom:
     )
 
 
-@dataclass(slots=True)
+@dataclass
 class Group:
-    """What a batch holds of one workspace: one change for each record, with its newest image, and the number in the
-    stream that the workspace begins with.
+    """What a batch holds of one workspace: its changes in their order, the newest image of each record, and the number
+    in the stream that the workspace begins with.
     """
 
     begins_at: str
-    changes: dict[Place, Change] = field(default_factory=dict)
+    written: list[Change] = field(default_factory=list)
     records: dict[Place, Record] = field(default_factory=dict)
 
     def add(self, change: Change | None, record: Record) -> None:
-        place = record.entity, record.key
         # Writes that change no attribute set nothing off, but carry marks that others must see.
-        self.records[place] = record
+        self.records[record.entity, record.key] = record
         if change is not None:
-            known = self.changes.get(place)
-            self.changes[place] = change if known is None else merge_changes(known, change)
+            self.written.append(change)
+
+    @cached_property
+    def changes(self) -> dict[Place, Change]:
+        """One change for each record; asked for when all is added."""
+        return merged(self.written)
 
 
 def grouped(event: Mapping[str, Any]) -> dict[str, Group]:

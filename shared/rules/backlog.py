@@ -24,8 +24,8 @@ from shared.dynamo.writes import Write, put_new
 from shared.keys import RECORD_SHARDS, Item, Key
 from shared.rules.changes import bounded, merge_changes
 from shared.rules.doorbells import RuleDoorbell
-from shared.rules.firing import FiringRoom, Place, WaitReason, fire
-from shared.rules.model import Change
+from shared.rules.firing import FiringRoom, WaitReason, fire
+from shared.rules.model import Change, Place
 from shared.rules.planning import MAX_RECORDS
 from shared.times import parse_rfc3339, to_rfc3339
 

@@ -21,7 +21,7 @@ from shared.rules.attributes import plausible_kinds
 from shared.rules.changes import change_between, is_due, merge_changes
 from shared.rules.evaluation import CompiledRule, compile_rule
 from shared.rules.expressions import Kind
-from shared.rules.model import Change, Effect, Rule
+from shared.rules.model import Change, Effect, Place, Rule
 from shared.rules.planning import firing_of, record_after
 
 MAX_CYCLES = 100
@@ -55,9 +55,6 @@ _THEN = datetime(2000, 1, 1, tzinfo=UTC)
 
 Cycle = tuple[str, ...]
 """Rules by their identifiers: each may feed the next, and the last one the first."""
-
-Place = tuple[str, str]
-"""The entity and the key of a record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ from shared.keys import Item
 from shared.rules.changes import due_depth
 from shared.rules.evaluation import examiner_of
 from shared.rules.meters import Meter, MeterStore, count_failures, count_firings, hour_of, to_meter
-from shared.rules.model import Change, Creation, Effect, Failed, Rule
+from shared.rules.model import Change, Creation, Effect, Failed, Place, Rule
 from shared.rules.planning import (
     Failure,
     Firing,
@@ -47,9 +47,6 @@ from shared.times import Clock, utc_now
 
 _MAX_REPLANS = 40
 """Attempts at the firings of one rule on one batch, while people and other automation keep changing the records."""
-
-Place = tuple[str, str]
-"""The entity and the key of a record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from shared.credits import Action, PriceList
 from shared.dynamo.values import value_size
 from shared.feeds.json_values import canonical
 from shared.rules.evaluation import compile_rule
-from shared.rules.model import Creation, Effect, Failed, NoChange, NoMatch, Rule
+from shared.rules.model import Creation, Effect, Failed, NoChange, NoMatch, Place, Rule
 from shared.rules.planning import Firing, firing_of, written_size
 
 MAX_RECORDS = 5_000
@@ -34,9 +34,6 @@ _MAX_REASON = 300
 _VALUE_BYTES = 2_000
 _EXAMPLE_BYTES = 100_000
 _ABSENT = object()
-
-Place = tuple[str, str]
-"""The entity and the key of a record."""
 
 
 @dataclass(frozen=True, slots=True)

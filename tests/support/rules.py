@@ -14,7 +14,7 @@ from shared.credits import Channel, Operation, OperationKind, PriceList, Refusal
 from shared.edits import Edit, Edited, EditingRoom, Merge, Remove, Replace, edit_record
 from shared.keys import Item
 from shared.rules.backlog import BacklogRoom, BacklogStore, DrainOutcome, act, drain
-from shared.rules.changes import change_between, merge_changes
+from shared.rules.changes import change_between, merged
 from shared.rules.definition import RuleDefinition
 from shared.rules.firing import FiringRoom, RuleLimits
 from shared.rules.meters import Meter, MeterStore
@@ -81,7 +81,7 @@ def stream_of(world: World) -> Stream:
 
 def in_batch(stream_records: Iterable[Mapping[str, Any]]) -> list[tuple[Change, Record | None]]:
     """Stream records as a rule runner takes them: one change for each record, with its newest image."""
-    changes: dict[tuple[str, str], Change] = {}
+    changes: list[Change] = []
     newest: dict[tuple[str, str], Record] = {}
     for entry in stream_records:
         images: Mapping[str, Item] = entry["dynamodb"]
@@ -89,11 +89,10 @@ def in_batch(stream_records: Iterable[Mapping[str, Any]]) -> list[tuple[Change, 
             continue
         after = to_record(images["NewImage"])
         change = change_between(to_record(images["OldImage"]) if "OldImage" in images else None, after)
-        place = after.entity, after.key
-        newest[place] = after
+        newest[after.entity, after.key] = after
         if change is not None:
-            changes[place] = merge_changes(changes[place], change) if place in changes else change
-    return [(change, newest[place]) for place, change in changes.items()]
+            changes.append(change)
+    return [(change, newest[place]) for place, change in merged(changes).items()]
 
 
 @dataclass

@@ -13,7 +13,7 @@ from itertools import islice
 
 from shared.catalog import Record, cursor_behind
 from shared.credits import Action, PriceList
-from shared.rules.model import Effect, Examined, Failed, NoChange, NoMatch, Rule
+from shared.rules.model import Effect, Examined, Failed, NoChange, NoMatch, Place, Rule
 from shared.rules.passes.model import PassCounts
 from shared.rules.planning import MAX_RECORDS, Failure, Firing, firing_of, step_length, written_size
 
@@ -26,9 +26,6 @@ _MAX_WRITTEN = MAX_RECORDS - 1
 
 _DEPTH = 1
 """Of what a pass writes: no rule has set it off."""
-
-Place = tuple[str, str]
-"""The entity and the key of a record."""
 
 
 @dataclass(frozen=True, slots=True)

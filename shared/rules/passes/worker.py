@@ -23,9 +23,9 @@ from shared.keys import Item
 from shared.rules.evaluation import examiner_of
 from shared.rules.firing import FiringRoom
 from shared.rules.meters import Meter, count_failures, count_firings, hour_of, to_meter
-from shared.rules.model import Failed, NoMatch, Rule
+from shared.rules.model import Failed, NoMatch, Place, Rule
 from shared.rules.passes.model import PassCounts, PassState, RulePass, ended, finished, paused, resumed
-from shared.rules.passes.steps import Looked, Place, Step, next_step
+from shared.rules.passes.steps import Looked, Step, next_step
 from shared.rules.passes.store import PassStore, move_pass
 from shared.rules.planning import plan_failures, plan_firings
 from shared.runs.model import Failure
