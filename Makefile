@@ -4,7 +4,7 @@ PYTHON ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test check lint format bench build deploy lock clean
+.PHONY: help setup demo up down test check lint format openapi bench build deploy lock clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ lint: setup ## Lint, types and the template alone
 format: setup ## Mend what the gate's lint can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+openapi: setup ## Write the OpenAPI document anew, from what the routes say of themselves
+	@$(BIN)/python -m functions.api.openapi
 
 bench: setup ## Count requests and write units, and hold them against their bounds
 	@$(BIN)/python -m tests.bench

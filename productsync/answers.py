@@ -1,11 +1,12 @@
-"""The answers of the HTTP API, as types.
+"""The answers of the HTTP API, as types; a test holds them to its OpenAPI document.
 
 They are the parsed JSON itself: nothing is renamed, dropped or converted, so that what a command prints with `--json`
 is what the API said. Times are RFC 3339 UTC text, money is decimal text, credits are whole numbers.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Generic, NotRequired, TypedDict, TypeVar
+from typing import Any, Generic, Literal, NotRequired, TypedDict, TypeVar
 
 Item = TypeVar("Item")
 
@@ -19,12 +20,36 @@ class Page(TypedDict, Generic[Item]):
     next_cursor: str | None
 
 
-class ApiKey(TypedDict):
-    """A key, with its secret: shown once, when it is made."""
+class FirstKey(TypedDict):
+    """A new workspace's first key, with its secret: shown once, when it is made, and None in a replay."""
 
     key_id: str
-    secret: str
+    secret: str | None
     scopes: list[str]
+
+
+class Key(TypedDict):
+    """A key: everything but its secret. `state` is active, expired or revoked; `created_by` is the key or the person
+    that made it, None for a first key; `replaced_by` is the key that it was rotated to.
+    """
+
+    key_id: str
+    name: str
+    prefix: str
+    scopes: list[str]
+    state: str
+    created_at: str
+    created_by: str | None
+    expires_at: str | None
+    revoked_at: str | None
+    last_used_at: str | None
+    replaced_by: str | None
+
+
+class NewKey(Key):
+    """A key that was just made, with its secret: shown once, and None in a replay."""
+
+    secret: str | None
 
 
 class StarterCredits(TypedDict):
@@ -39,17 +64,17 @@ class Workspace(TypedDict):
     workspace_id: str
     name: str
     created_at: str
-    api_key: ApiKey
+    api_key: FirstKey
     credits: StarterCredits
 
 
 class PersonAdded(TypedDict):
-    """Somebody who may sign in, with a password that is shown once."""
+    """Somebody who may sign in, with a password that is shown once, and None in a replay."""
 
     person_id: str
     workspace_id: str
     email: str
-    temporary_password: str
+    temporary_password: str | None
 
 
 class TopUp(TypedDict):
@@ -61,7 +86,7 @@ class TopUp(TypedDict):
     credits: int
     unit_price: str
     currency: str
-    reference: str
+    reference: str | None
     priority: int
     granted_at: str
     expires_at: str | None
@@ -220,9 +245,7 @@ class RuleFired(TypedDict):
 
 
 class Rule(TypedDict):
-    """A rule: what its owner wants, what comes of it (`state`), and what it has done. One that was just put has
-    `warnings`: what looks odd about it.
-    """
+    """A rule: what its owner wants, what comes of it (`state`), and what it has done."""
 
     rule_id: str
     entity: str
@@ -238,7 +261,20 @@ class Rule(TypedDict):
     fired: RuleFired
     created_at: str
     updated_at: str
-    warnings: NotRequired[list[str]]
+
+
+class SavedRule(Rule):
+    """A rule that was just put. `warnings` are what looks odd about it."""
+
+    warnings: list[str]
+
+
+class RuleCreates(TypedDict):
+    """A record that a rule would create."""
+
+    entity: str
+    key: str
+    attributes: dict[str, Any]
 
 
 class RuleExample(TypedDict):
@@ -249,7 +285,7 @@ class RuleExample(TypedDict):
     key: str
     before: dict[str, Any]
     after: dict[str, Any]
-    creates: list[dict[str, Any]]
+    creates: list[RuleCreates]
     shortened: bool
 
 
@@ -322,7 +358,7 @@ class RunError(TypedDict):
     code: str
     detail: str
     row: int | None
-    column: str | int | None
+    column: str | None
 
 
 class Run(TypedDict):
@@ -334,8 +370,8 @@ class Run(TypedDict):
     dry_run: bool
     channel: str
     upload_id: str
-    schedule_id: NotRequired[str | None]
-    unmodified: NotRequired[bool]
+    schedule_id: str | None
+    unmodified: bool
     rows_read: int
     created: int
     updated: int
@@ -350,14 +386,14 @@ class Run(TypedDict):
     finished_at: str | None
     paused: Paused | None
     error: RunError | None
-    credits_available: NotRequired[int | None]
+    credits_available: int | None
 
 
 class Rejection(TypedDict):
     """A row that could not be a record."""
 
     row: int
-    column: str | int | None
+    column: str | None
     entity: str | None
     key: str | None
     reason: str
@@ -387,14 +423,14 @@ class Operation(TypedDict):
     kind: str
     channel: str
     job_id: str | None
-    job_version: NotRequired[int | None]
+    job_version: int | None
     run_id: str | None
     credits: int
     owed: int
     actions: dict[str, int]
     drawn: list[Drawn]
     cost: list[Money]
-    description: str | None
+    description: str
     refused: str | None
 
 
@@ -415,4 +451,38 @@ class Record(TypedDict):
     created_at: str
     updated_at: str
     operation_id: str | None
-    rules: NotRequired[dict[str, RecordRule]]
+    rules: dict[str, RecordRule]
+
+
+class RecordChange(TypedDict):
+    """One record of a batch. `method` is PUT (unless it is given), PATCH or DELETE; the first two take `attributes`.
+    `if_version` is the version that the record must have, 0 meaning that there must be none yet.
+    """
+
+    key: str
+    method: NotRequired[Literal["PUT", "PATCH", "DELETE"]]
+    attributes: NotRequired[Mapping[str, Any]]
+    if_version: NotRequired[int | None]
+
+
+class BatchItem(TypedDict):
+    """What became of one record of a batch: `change` is created, updated, unchanged, deleted or refused, and `detail`
+    says why it was refused.
+    """
+
+    key: str
+    status: int
+    change: str
+    version: int | None
+    detail: str | None
+
+
+class Batch(TypedDict):
+    """What became of a batch, in its order, and how many of each."""
+
+    items: list[BatchItem]
+    created: int
+    updated: int
+    unchanged: int
+    deleted: int
+    refused: int

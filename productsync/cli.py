@@ -12,6 +12,7 @@ from productsync.commands import (
     demo,
     feeds,
     imports,
+    keys,
     operations,
     people,
     records,
@@ -73,6 +74,7 @@ app.add_typer(feeds.app, name="feeds")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(rules.app, name="rules")
 app.add_typer(workspaces.app, name="workspaces")
+app.add_typer(keys.app, name="keys")
 app.add_typer(people.app, name="people")
 app.add_typer(people.own)
 

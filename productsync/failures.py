@@ -5,6 +5,8 @@
     ├── ApiProblem        the API refused: its problem details, RFC 9457        (1)
     ├── Unreachable       no answer came, or none that could be understood      (1)
     ├── UploadFailed      the file did not arrive                               (1)
+    ├── SecretLost        the answer that showed a secret was lost              (1)
+    ├── EmptyName         something is to be named, and nothing is given        (2)
     └── StackFailure      the embedded stack, or AWS, would not do it           (1)
 
 A run that failed or paused is an outcome, not a failure of the command: see `ExitCode`.
@@ -56,6 +58,16 @@ class UploadFailed(CommandFailure):
     """The file could not be sent to the place that the API gave for it."""
 
 
+class SecretLost(CommandFailure):
+    """Something was made, and the one answer that shows its secret did not arrive."""
+
+
+class EmptyName(CommandFailure, ValueError):
+    """An empty text stands for nothing. In a path it would stand for the listing of everything."""
+
+    exit_code = ExitCode.USAGE
+
+
 class StackFailure(CommandFailure):
     """The embedded stack, or AWS, could not do what it was asked."""
 
@@ -75,6 +87,12 @@ class ApiProblem(CommandFailure):
         self.problem = document
 
     @property
+    def kind(self) -> str:
+        """What kind of problem it is, for programs: `out-of-credits` (docs/api.md lists them); empty when unknown."""
+        named = self.problem.get("type")
+        return named.removeprefix("/problems/") if isinstance(named, str) and named.startswith("/problems/") else ""
+
+    @property
     def errors(self) -> list[tuple[str, str]]:
         """Each named problem of the request, as (field, message)."""
         listed = self.problem.get("errors")
@@ -91,3 +109,10 @@ class ApiProblem(CommandFailure):
     def document(self) -> dict[str, Any]:
         """The problem as the API gave it."""
         return {"status": self.status, **self.problem}
+
+
+def shown_once(secret: str | None, what: str, *, hint: str) -> str:
+    """A secret of an answer. Raises SecretLost where a retry got the answer to an attempt whose own answer was lost."""
+    if secret is None:
+        raise SecretLost(f"{what} was made, but its secret was lost with the answer to the first attempt", hint=hint)
+    return secret

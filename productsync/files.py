@@ -8,7 +8,7 @@ from contextlib import suppress
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from productsync.failures import CommandFailure, ExitCode
 
@@ -52,8 +52,12 @@ def read_state(path: Path) -> dict[str, Any] | None:
 
 def read_definition(path: Path, *, of: str = "a feed") -> dict[str, Any]:
     """A definition from a JSON file, its numbers exact. Raises UnusableFile, saying where, when it is none."""
+
+    def refuse(name: str) -> NoReturn:
+        raise UnusableFile(f"{path} is not JSON", f"{name} is not a number of JSON")
+
     try:
-        definition = json.loads(path.read_text(encoding="utf-8-sig"), parse_float=Decimal)
+        definition = json.loads(path.read_text(encoding="utf-8-sig"), parse_float=Decimal, parse_constant=refuse)
     except OSError as error:
         raise UnusableFile(f"Cannot read {path}", error.strerror) from error
     except UnicodeDecodeError as error:

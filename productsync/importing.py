@@ -55,20 +55,20 @@ def definition_of(preset: str | None, file: Path | None, *, skip_unchanged: bool
 def start_import(client: Client, output: Output, feed_id: str, file: Path, *, dry_run: bool) -> Imported:
     """Uploads a file for a feed and starts a run of it."""
     size = file.stat().st_size
-    ticket = client.request_upload(feed_id, content_length=size, file_name=file.name).body
+    ticket = client.feeds.request_upload(feed_id, content_length=size, file_name=file.name).body
     with output.stage(f"Uploading {file.name}", total=size) as stage:
-        client.upload(ticket, file, progress=stage.advance_to)
+        client.feeds.send(ticket, file, progress=stage.advance_to)
         stage.done(size_text(size))
     return start_run(client, feed_id, ticket["upload_id"], dry_run=dry_run)
 
 
 def start_run(client: Client, feed_id: str, upload_id: str | None, *, dry_run: bool) -> Imported:
     """Starts a run of what was uploaded, or of what the feed's source holds."""
-    started = client.start_run(feed_id, upload_id, dry_run=dry_run)
+    started = client.runs.start(feed_id, upload_id, dry_run=dry_run)
     charged = started.charged or 0
     if started.replayed and started.operation_id is not None:
         # The answer to the first attempt was lost, but not what it cost.
-        charged = client.operation(started.operation_id).body["credits"]
+        charged = client.operations.get(started.operation_id).body["credits"]
     return Imported(started.body, charged)
 
 
@@ -79,7 +79,7 @@ def wait_for(client: Client, output: Output, run: Run, *, name: str | None = Non
         while not _has_come_to_rest(run):
             sleep(wait)
             wait = min(LAST_WAIT, wait * WAIT_GROWTH)
-            run = client.run(run["run_id"]).body
+            run = client.runs.get(run["run_id"]).body
             _show(run, stage)
         if exit_code_of(run) is ExitCode.OK:
             stage.done(outcome_text(run))
@@ -94,11 +94,11 @@ def credits_to_go(client: Client, output: Output, run: Run) -> int | None:
     None when it cannot be told: the upload has expired, or the feed writes unchanged records again, so that a dry run
     counts those too that this run has written already.
     """
-    feed = client.feed(run["feed_id"]).body
+    feed = client.feeds.get(run["feed_id"]).body
     if feed["definition"].get("skip_unchanged") is False:
         return None
     try:
-        preview = client.start_run(run["feed_id"], run["upload_id"], dry_run=True).body
+        preview = client.runs.start(run["feed_id"], run["upload_id"], dry_run=True).body
     except ApiProblem:
         return None
     preview = wait_for(client, output, preview, name="Counting what is still to pay (a dry run)")

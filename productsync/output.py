@@ -71,6 +71,10 @@ class Output:
         """Writes an answer as JSON, for programs."""
         sys.stdout.write(to_json(document, sys.stdout) + "\n")
 
+    def json_line(self, document: object) -> None:
+        """Writes a part of an answer as one line of JSON, for programs that take it as it comes."""
+        sys.stdout.write(to_json(document, sys.stdout, indent=None) + "\n")
+
     def line(self, text: str | Text = "") -> None:
         """A line of the answer, for people."""
         if not self.as_json:
@@ -99,11 +103,17 @@ class Output:
             self.line(Text(empty, style="dim"))
             return
         cells = [[_cell(cell) for cell in row] for row in rows]
-        shown = _columns_that_fit(columns, cells, self.out.width)
+        shown, is_room = _columns_that_fit(columns, cells, self.out.width)
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
         for place in shown:
             column = columns[place]
-            table.add_column(column.title, justify="right" if column.number else "left", overflow="fold")
+            table.add_column(
+                column.title,
+                justify="right" if column.number else "left",
+                overflow="fold",
+                # Otherwise a long name would take room from the identifier beside it.
+                no_wrap=is_room and not column.wraps,
+            )
         for row in cells:
             table.add_row(*(row[place] for place in shown))
         self._print(table)
@@ -231,12 +241,12 @@ class Stage:
         return text.append(f" ({self.seconds:.1f} s)", style="dim")
 
 
-def to_json(document: object, stream: TextIO) -> str:
+def to_json(document: object, stream: TextIO, *, indent: int | None = 2) -> str:
     """JSON as the API gave it, numbers digit for digit; characters that the stream cannot spell, or that would command
     a terminal, are escaped.
     """
     spells_all = (stream.encoding or "").lower().replace("-", "").startswith("utf")
-    text = str(simplejson.dumps(document, use_decimal=True, ensure_ascii=not spells_all, indent=2))
+    text = str(simplejson.dumps(document, use_decimal=True, ensure_ascii=not spells_all, indent=indent))
     # They can only be inside of strings, where an escape is the same character.
     return _ESCAPED_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
@@ -279,19 +289,21 @@ def _shown(text: str | Text) -> Text:
     return text if isinstance(text, Text) else Text(clean(text))
 
 
-def _columns_that_fit(columns: Sequence[Column], rows: Sequence[Sequence[Text]], width: int) -> list[int]:
-    """The places of the columns that have room side by side; those of rank 0 whether they have or not."""
+def _columns_that_fit(columns: Sequence[Column], rows: Sequence[Sequence[Text]], width: int) -> tuple[list[int], bool]:
+    """The places of the columns that have room side by side, and those of rank 0 whether they have or not; and whether
+    they have.
+    """
     wanted = [
         max(cell_len(column.title), *(row[place].cell_len for row in rows)) for place, column in enumerate(columns)
     ]
     needed = [min(length, WRAPPED) if column.wraps else length for length, column in zip(wanted, columns, strict=True)]
     shown = list(range(len(columns)))
-    while sum(needed[place] + 2 for place in shown) - 2 > width:
+    while not (is_room := sum(needed[place] + 2 for place in shown) - 2 <= width):
         last = max(shown, key=lambda place: (columns[place].rank, place))
         if columns[last].rank == 0:
             break
         shown.remove(last)
-    return shown
+    return shown, is_room
 
 
 def _console(stream: TextIO) -> Console:

@@ -111,7 +111,7 @@ def connect(options: Options, environment: Mapping[str, str], root: Path) -> Con
     named = options.endpoint or environment.get(ENDPOINT_VARIABLE)
     if not named and stack is None:
         raise NotConnected("No ProductSync API to talk to", hint=START_HINT)
-    endpoint = _endpoint(named) if named else stack.endpoint if stack else ""
+    endpoint = endpoint_of(named) if named else stack.endpoint if stack else ""
     if stack is not None and stack.endpoint != endpoint:
         stack = None
 
@@ -186,10 +186,11 @@ def _credentials_file(root: Path) -> Path:
     return state_directory(root) / "credentials.json"
 
 
-def _endpoint(text: str) -> str:
+def endpoint_of(text: str) -> str:
     """The base URL, such that `{endpoint}/v1/credits` is the balance; a `/v1` that was given too is forgiven.
 
-    Plain http is for this machine alone: over a network it would show the key to everybody on the way.
+    Plain http is for this machine alone: over a network it would show the key to everybody on the way. Raises
+    NotConnected for it, and for what is no URL.
     """
     try:
         # Read as the client will read it when it connects.

@@ -29,7 +29,7 @@ class Repeat(Enum):
     """
 
     IF_REFUSED = "if refused"
-    """Only when no connection was made, or the API said 429: a refused call is not charged (design section 2)."""
+    """Only when no connection was made, or the API refused with 429 or 409: that is not charged (design section 2)."""
     ALWAYS = "always"
     """Also when the answer was lost: sent twice, it does and costs the same as sent once."""
 
@@ -91,9 +91,13 @@ class Backoff:
 
     def _wait_after(self, response: httpx.Response, attempt: int, repeat: Repeat) -> float | None:
         """Seconds to wait before the next attempt, None when there should be none."""
-        if response.status_code not in BUSY or (repeat is Repeat.IF_REFUSED and response.status_code != 429):
+        asked_for = response.headers.get("Retry-After")
+        # A conflict that passes by itself, such as the same write still running, says when; the others stand.
+        passes = response.status_code == 409 and asked_for is not None
+        is_refusal = passes or response.status_code == 429
+        if not (is_refusal or (repeat is Repeat.ALWAYS and response.status_code in BUSY)):
             return None
-        asked = _retry_after(response.headers.get("Retry-After"), self.now())
+        asked = _retry_after(asked_for, self.now())
         return None if asked > self.patience else asked + self._jitter(attempt)
 
     def _jitter(self, attempt: int) -> float:

@@ -12,7 +12,13 @@ from datetime import UTC, datetime, timedelta
 
 from ulid import ULID
 
+ULID_PATTERN = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
 _EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def pattern_of(prefix: str) -> str:
+    """The expression that identifiers with this prefix fit, in Python's dialect and in JSON Schema's."""
+    return f"^{prefix}_{ULID_PATTERN}$"
 
 
 def new_workspace_id(at: datetime) -> str:

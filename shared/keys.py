@@ -102,6 +102,34 @@ def api_key(key_id: str) -> Key:
     return Key(f"KEY#{key_id}", "KEY")
 
 
+def api_keys(workspace_id: str | None) -> str:
+    """The partition of what points to a workspace's API keys, or (None) to the operators'."""
+    return f"{_key_owner(workspace_id)}#KEYS"
+
+
+def api_key_pointer(workspace_id: str | None, key_id: str) -> Key:
+    return Key(api_keys(workspace_id), key_id)
+
+
+def key_roll(workspace_id: str | None) -> Key:
+    """What says which keys of an owner are good."""
+    return Key(_key_owner(workspace_id), "KEYS")
+
+
+def _key_owner(workspace_id: str | None) -> str:
+    return "OPERATORS" if workspace_id is None else f"W#{workspace_id}"
+
+
+def key_changes_of_day(workspace_id: str | None, day: datetime) -> Key:
+    """How often a workspace's, or (None) the operators', API keys were made and ended on one day (UTC)."""
+    return Key(f"{_key_owner(workspace_id)}#KEYCHANGES", f"DAY#{day.astimezone(UTC):%Y-%m-%d}")
+
+
+def person_day(workspace_id: str, person_id: str, day: datetime) -> Key:
+    """What a person did on one day (UTC)."""
+    return Key(f"W#{workspace_id}#PERSON#{person_id}", f"DAY#{day.astimezone(UTC):%Y-%m-%d}")
+
+
 def feeds(workspace_id: str) -> str:
     """The partition of a workspace's feed definitions; people write them, work does not."""
     return f"W#{workspace_id}#FEEDS"

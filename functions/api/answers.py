@@ -13,6 +13,17 @@ REPLAYED = {"Idempotency-Replayed": "true"}
 """Marks an answer that was given before."""
 
 
+MAX_ANSWER_BYTES = 5_500_000
+"""Bytes of a body in what a function answers to API Gateway: 6 MB at most, headers included (AWS documentation, "Lambda
+quotas").
+"""
+
+
+def answered_bytes(text: str) -> int:
+    """How many bytes a part of a body takes in the function's answer, where it is JSON within JSON."""
+    return len(simplejson.dumps(text, ensure_ascii=False).encode())
+
+
 def as_json(view: BaseModel) -> str:
     """The text of an answer."""
     return simplejson.dumps(view.model_dump(), use_decimal=True, ensure_ascii=False, separators=(",", ":"))

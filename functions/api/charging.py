@@ -1,39 +1,74 @@
-"""Paying for data calls, and saying what they cost (design section 2). People pay nothing, and are told no prices."""
+"""Paying for data calls, and saying what they cost (design section 2). People pay nothing for what they do by hand, and
+are told no prices; but no hand does it faster than a person can.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from functions.api.answers import REPLAYED, credit_headers
 from functions.api.principals import principal_of
-from functions.api.problems import Refusal, of_outcome
+from functions.api.problems import Refusal, of_outcome, out_of_pace
 from functions.api.requests import request_id, requested_at
-from functions.api.services import Services
-from shared.credits import Action, Channel, Committed, OperationKind, Plan, Replayed, UnknownWorkspace
+from functions.api.services import Services, person_pace
+from shared.credits import Action, Channel, Committed, OperationKind, Plan, Replayed
 from shared.ids import fingerprint, operation_id
 
+_FRESH = timedelta(seconds=10)
+"""How long a balance that was seen counts as what is there, where the call itself reads none."""
 
-def spendable(services: Services, workspace_id: str) -> int:
-    """Credits that are there now. Raises Refusal when there is no such account.
 
-    It is asked before a call is charged: workers spend at the same time, and the caller is told what is there now.
+def keep_pace(event: Mapping[str, Any], weight: int = 1) -> None:
+    """Counts a call that a person makes by hand. Raises Refusal (429) when it is one more than a hand can make."""
+    principal = principal_of(event)
+    if principal.channel is not Channel.PERSON or principal.workspace_id is None:
+        return
+    now = requested_at(event)
+    too_fast = person_pace().count(principal.workspace_id, principal.key_id, weight, now)
+    if too_fast is not None:
+        raise Refusal(out_of_pace(too_fast, too_fast.seconds_left(now)))
+
+
+def price_headers(services: Services, event: Mapping[str, Any], outcome: Committed | Replayed) -> dict[str, str]:
+    """What a call cost that was carried out now, or before, and what is left to spend. A person is told no prices, only
+    which operation has paid for what they sent in bulk, and whether the answer was given before.
     """
-    balance = services.ledger.balance(workspace_id)
-    if balance is None:
-        raise Refusal(of_outcome(UnknownWorkspace(workspace_id)))
-    return balance.spendable(services.clock())
-
-
-def price_headers(outcome: Committed | Replayed, available: int) -> dict[str, str]:
-    """What a call cost that was carried out now, or before; `available` is what was there when it came."""
+    principal = principal_of(event)
+    if principal.channel is Channel.PERSON or principal.workspace_id is None:
+        if isinstance(outcome, Replayed):
+            return REPLAYED
+        return {"X-Operation-Id": outcome.operation.operation_id} if outcome.operation.credits else {}
     if isinstance(outcome, Replayed):
+        available = _available(services, principal.workspace_id)
         return REPLAYED | credit_headers(charged=0, available=available, operation_id=outcome.operation_id)
+    left = outcome.available
     return credit_headers(
         charged=outcome.operation.credits,
-        available=available if outcome.available is None else outcome.available,
+        available=_available(services, principal.workspace_id) if left is None else left,
         operation_id=outcome.operation.operation_id,
     )
+
+
+def _available(services: Services, workspace_id: str) -> int:
+    """What is there to spend, as it was seen last."""
+    balance = services.ledger.last_seen(workspace_id) or services.ledger.balance(workspace_id)
+    return 0 if balance is None else balance.spendable(services.clock())
+
+
+def require_credits(services: Services, workspace_id: str, event: Mapping[str, Any]) -> None:
+    """Raises Refusal for a read that could not be paid for, before a lot is looked through for it.
+
+    It takes no request that charging it would not take: whoever is charged next goes by the balance that was seen here.
+    """
+    if principal_of(event).channel is Channel.PERSON:
+        return
+    settings = services.settings
+    price = settings.prices.cost({Action.API_CALL: 1})
+    refusal = services.ledger.short_of(workspace_id, price, owe_up_to=settings.owed_cap, within=_FRESH)
+    if refusal is not None:
+        raise Refusal(of_outcome(refusal))
 
 
 def charge_read(services: Services, workspace_id: str, event: Mapping[str, Any], what: str) -> dict[str, str]:
@@ -41,12 +76,13 @@ def charge_read(services: Services, workspace_id: str, event: Mapping[str, Any],
 
     It is called when the answer is already there, so that a call that is refused costs nothing. Reads go on when no
     credits are left, as a debt up to the deployment's cap. A person reads for nothing.
+
+    It takes one request, the transaction that charges: the balance was read along with the record, or a moment ago.
     """
     channel = principal_of(event).channel
     if channel is Channel.PERSON:
         return {}
     at = requested_at(event)
-    available = spendable(services, workspace_id)
     plan = Plan(
         operation_id=operation_id(at, workspace_id, "request", request_id(event)),
         workspace_id=workspace_id,
@@ -61,6 +97,6 @@ def charge_read(services: Services, workspace_id: str, event: Mapping[str, Any],
     )
     match services.ledger.commit(plan):
         case Committed() | Replayed() as outcome:
-            return price_headers(outcome, available)
+            return price_headers(services, event, outcome)
         case refused:
             raise Refusal(of_outcome(refused))

@@ -12,10 +12,14 @@ from aws_lambda_powertools.logging import correlation_paths
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.api import problems, requests
+from functions.api.edge.headers import preflight_headers, with_edge_headers
+from functions.api.edge.methods import allowed_methods
 from functions.api.routes import (
     credentials,
     credits,
+    documents,
     feeds,
+    keys,
     operations,
     people,
     presets,
@@ -34,7 +38,21 @@ if TYPE_CHECKING:
 
 logger = Logger()
 app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=requests.parse_body)
-for room in (workspaces, people, credits, presets, feeds, credentials, runs, schedules, rules, operations, records):
+for room in (
+    workspaces,
+    people,
+    keys,
+    credits,
+    presets,
+    feeds,
+    credentials,
+    runs,
+    schedules,
+    rules,
+    operations,
+    records,
+    documents,
+):
     app.include_router(room.router)
 
 
@@ -43,10 +61,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """One request. Its body, its keys and its records are never logged."""
     caller = event["requestContext"].get("authorizer") or {}
     logger.append_keys(workspace_id=caller.get("workspace_id"), key_id=caller.get("key_id"))
-    answer = app.resolve(requests.admitted(event), context)
-    answer["multiValueHeaders"]["X-Request-Id"] = [requests.request_id(event)]
+    answer = preflight(event) if event["httpMethod"] == "OPTIONS" else app.resolve(requests.admitted(event), context)
+    answer = with_edge_headers(answer, event, requests.request_id(event))
     logger.info("answered", method=event["httpMethod"], resource=event["resource"], status=answer["statusCode"])
     return answer
+
+
+def preflight(event: dict[str, Any]) -> dict[str, Any]:
+    """What a browser asks before it lets a page call: whoever asks it, and for whatever path."""
+    headers = {name: [value] for name, value in preflight_headers(event).items()}
+    return {"statusCode": 204, "body": "", "isBase64Encoded": False, "multiValueHeaders": headers}
 
 
 def refused(error: problems.Refusal) -> Response[str]:
@@ -60,8 +84,15 @@ def not_valid(error: RequestValidationError) -> Response[str]:
 
 
 def no_route(_error: NotFoundError) -> Response[str]:
-    """API Gateway knows the path, and this function does not: they were deployed apart."""
-    return _tell(problems.not_found("There is no such path, or no such method on it."))
+    """There is no such path, or no such method on it; or API Gateway knows a route that this function does not, since
+    they were deployed apart.
+    """
+    event = app.current_event.raw_event
+    path = (event.get("pathParameters") or {}).get("proxy")
+    methods = () if path is None else allowed_methods(f"/{path}")
+    if methods:
+        return _tell(problems.method_not_allowed(event["httpMethod"], methods))
+    return _tell(problems.not_found("There is no such path."))
 
 
 def unavailable(error: Exception) -> Response[str]:

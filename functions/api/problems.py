@@ -15,6 +15,9 @@ import simplejson
 from aws_lambda_powertools.event_handler import Response
 
 from shared.credits import OperationIdReused, OutOfCredits, Stale, UnknownWorkspace
+from shared.people.pace import RUN_START_WEIGHT, TooFast
+from shared.times import to_rfc3339
+from shared.workspaces import Scope
 
 _CONTENT_TYPE = "application/problem+json"
 TITLES = {
@@ -22,7 +25,9 @@ TITLES = {
     "out-of-credits": "Out of credits",
     "forbidden": "Forbidden",
     "not-found": "Not found",
+    "method-not-allowed": "Method not allowed",
     "idempotency-key-reused": "Idempotency key reused",
+    "request-in-progress": "Request in progress",
     "upload-missing": "Upload missing",
     "nothing-to-pull": "Nothing to pull",
     "source-not-encrypted": "Source not encrypted",
@@ -34,16 +39,28 @@ TITLES = {
     "run-is-not-paused": "Run is not paused",
     "request-repeated": "Request repeated",
     "person-exists": "Person exists",
+    "too-many-keys": "Too many keys",
+    "key-is-over": "Key is over",
+    "key-is-replaced": "Key is replaced",
     "stale": "Changed by somebody else",
     "precondition-failed": "Precondition failed",
     "content-too-large": "Content too large",
+    "too-many-requests": "Too many requests",
     "validation": "Validation failed",
     "unavailable": "Temporarily unavailable",
     "internal-error": "Internal error",
+    # Those that only API Gateway tells of (GatewayResponses in template.yaml).
+    "bad-request": "Bad request",
+    "unauthorized": "Unauthorized",
+    "timeout": "Gateway timeout",
 }
-"""Every kind of problem, by the last part of its `type` (docs/api.md)."""
+"""Every kind of problem, by the last part of its `type` (docs/api.md). A kind has one title, whoever tells of it."""
 
 _RETRY_AFTER_SECONDS = "2"
+_AT_ONCE_SECONDS = "1"
+_PERIODS = {"hour": "an hour", "day": "a day"}
+_NAMED_SCHEDULES = 10
+"""Schedules that are named where something is in use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +131,104 @@ def forbidden(detail: str) -> Problem:
     return Problem(HTTPStatus.FORBIDDEN, "forbidden", detail)
 
 
+def out_of_scope(wanted: Sequence[Scope]) -> Problem:
+    """The caller, a key or a person, has none of the scopes that are wanted."""
+    named = " or ".join(scope.value for scope in wanted)
+    return forbidden(f"This call needs the scope {named}, which your key or sign-in does not have.")
+
+
 def not_found(detail: str) -> Problem:
     """There is no such thing, or it is another workspace's: the two look the same."""
     return Problem(HTTPStatus.NOT_FOUND, "not-found", detail)
 
 
-def conflict(slug: str, detail: str, extra: Mapping[str, Any] | None = None) -> Problem:
+def method_not_allowed(method: str, allowed: Sequence[str]) -> Problem:
+    """The path is there, and takes other methods."""
+    detail = f"{method} is not possible here; {', '.join(allowed[:-1])} and {allowed[-1]} are."
+    headers = {"Allow": ", ".join(allowed)}
+    return Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed", detail, headers=headers)
+
+
+def conflict(
+    slug: str, detail: str, extra: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+) -> Problem:
     """It cannot be done as things stand. `extra` is for programs."""
-    return Problem(HTTPStatus.CONFLICT, slug, detail, extra=extra or {})
+    return Problem(HTTPStatus.CONFLICT, slug, detail, extra=extra or {}, headers=headers or {})
+
+
+def no_such_feed(feed_id: str) -> Problem:
+    """The workspace has no feed of this name."""
+    return not_found(f"There is no feed {feed_id}.")
+
+
+def upload_missing(upload_id: str) -> Problem:
+    """There is no file to run on."""
+    return conflict("upload-missing", f"Nothing was uploaded for {upload_id}, or it was deleted since.")
+
+
+def nothing_to_pull() -> Problem:
+    """A run was to fetch a file, of a feed that names none."""
+    detail = "This feed has no source to fetch a file from: give an upload_id, or define the feed with a source."
+    return conflict("nothing-to-pull", detail)
+
+
+def source_not_encrypted() -> Problem:
+    """Credentials for a source that everybody could listen to."""
+    detail = "The feed's source begins with http://: everybody on the way could read the credentials. Use https://."
+    return conflict("source-not-encrypted", detail)
+
+
+def feed_in_use(schedules: Sequence[str]) -> Problem:
+    """These schedules pull the feed."""
+    return conflict("feed-in-use", f"Schedules pull it: {_some(schedules)}. Delete them first.")
+
+
+def rule_in_use(schedules: Sequence[str]) -> Problem:
+    """These schedules run the rule."""
+    return conflict("rule-in-use", f"Schedules run it: {_some(schedules)}. Delete them first.")
+
+
+def _some(schedules: Sequence[str]) -> str:
+    named, others = ", ".join(schedules[:_NAMED_SCHEDULES]), len(schedules) - _NAMED_SCHEDULES
+    return f"{named} and {others} more" if others > 0 else named
+
+
+def too_many_rules(limit: int) -> Problem:
+    """The workspace has as many rules as it may have."""
+    return conflict("too-many-rules", f"A workspace has at most {limit} rules. Delete one first.")
+
+
+def too_many_keys(limit: int) -> Problem:
+    """The owner has as many good keys as it may have."""
+    detail = f"There are {limit} API keys that are neither expired nor revoked. Revoke those that nobody uses."
+    return conflict("too-many-keys", detail)
+
+
+def key_is_over(state: str) -> Problem:
+    """A key that is `expired` or `revoked` has no successor."""
+    return conflict("key-is-over", f"This key is {state}; make another.")
+
+
+def key_is_replaced(successor: str) -> Problem:
+    """A key is rotated once."""
+    detail = f"This key was replaced by {successor}; rotate that one."
+    return conflict("key-is-replaced", detail, {"replaced_by": successor})
+
+
+def run_is_over(state: str) -> Problem:
+    """A run that has ended cannot be ended."""
+    return conflict("run-is-over", f"The run is {state}: it cannot be cancelled.")
+
+
+def run_is_not_paused(state: str, *, is_over: bool) -> Problem:
+    """Nothing keeps the run from going on, or nothing can make it."""
+    why = ": it cannot go on" if is_over else ", and was seen at work a moment ago: there is nothing to resume"
+    return conflict("run-is-not-paused", f"The run is {state}{why}.")
+
+
+def person_exists() -> Problem:
+    """An address signs in to one workspace."""
+    return conflict("person-exists", "Somebody signs in with this address already.")
 
 
 def precondition_failed(detail: str) -> Problem:
@@ -143,6 +250,27 @@ def invalid(errors: Sequence[FieldError]) -> Problem:
     """The request was read, and says what cannot be; every error is named by its field."""
     detail = f"{errors[0].field}: {errors[0].message}" if len(errors) == 1 else f"{len(errors)} fields are not valid."
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "validation", detail, tuple(errors))
+
+
+def out_of_pace(outcome: TooFast, seconds: int) -> Problem:
+    """A person's sign-in does more than a hand can; `seconds` are left until it may go on."""
+    detail = (
+        f"By hand, {outcome.limit:,} calls are taken within {_PERIODS[outcome.period]}; the start of a run counts as "
+        f"{RUN_START_WEIGHT}. It goes on at {to_rfc3339(outcome.until)}. What is to run by itself belongs to an API "
+        "key, a schedule or a rule."
+    )
+    headers = {"Retry-After": str(seconds)}
+    return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", detail, headers=headers)
+
+
+def too_many_key_changes(outcome: TooFast, seconds: int) -> Problem:
+    """An owner's keys are made and ended faster than systems need new ones; `seconds` are left until it may go on."""
+    detail = (
+        f"API keys are made, rotated and revoked {outcome.limit:,} times within {_PERIODS[outcome.period]}, and no "
+        "more are made until it is over. A key can be revoked at any time."
+    )
+    headers = {"Retry-After": str(seconds)}
+    return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", detail, headers=headers)
 
 
 def unavailable() -> Problem:
@@ -167,11 +295,12 @@ def of_outcome(outcome: OutOfCredits | OperationIdReused | UnknownWorkspace | St
         case OutOfCredits():
             return out_of_credits(outcome)
         case OperationIdReused():
-            return key_reused("This Idempotency-Key was used before, for another request.")
+            return idempotency_key_reused()
         case UnknownWorkspace():
             return not_found(f"There is no workspace {outcome.workspace_id}.")
         case Stale():
-            return conflict("stale", "Somebody changed this at the same moment. Look again, and send it again.")
+            detail = "Others kept changing this at the same moment. Nothing was done: send it again."
+            return conflict("stale", detail, headers={"Retry-After": _AT_ONCE_SECONDS})
         case _:
             assert_never(outcome)
 
@@ -179,6 +308,17 @@ def of_outcome(outcome: OutOfCredits | OperationIdReused | UnknownWorkspace | St
 def key_reused(detail: str) -> Problem:
     """The same idempotency key or reference, for something else."""
     return conflict("idempotency-key-reused", detail)
+
+
+def idempotency_key_reused() -> Problem:
+    """The same idempotency key, for another request."""
+    return key_reused("This Idempotency-Key was used before, for another request.")
+
+
+def request_in_progress() -> Problem:
+    """The same idempotency key, while the first request with it is still being answered."""
+    detail = "The first request with this Idempotency-Key is still running. Send it again in a moment for its answer."
+    return conflict("request-in-progress", detail, headers={"Retry-After": _RETRY_AFTER_SECONDS})
 
 
 def of_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:

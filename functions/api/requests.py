@@ -15,6 +15,12 @@ MAX_BODY_BYTES = 256 * 1024
 """The largest body that a call takes. Feeds do not come this way, but through uploads."""
 
 
+_BYTE_ORDER_MARK = "\ufeff"
+
+MAX_DEPTH = 100
+"""Levels of objects and lists that a body may have. A record's attributes have fewer (`shared.edits`)."""
+
+
 def admitted(event: Mapping[str, Any]) -> dict[str, Any]:
     """The event as the resolver reads it.
 
@@ -51,6 +57,8 @@ def parse_body(text: str) -> dict[str, Any]:
     try:
         body = loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
     except JSONDecodeError as error:
+        if text.startswith(_BYTE_ORDER_MARK):
+            raise Refusal(bad_request("The body begins with a byte order mark, which JSON has none of.")) from None
         detail = f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
         raise Refusal(bad_request(detail)) from None
     except RecursionError:
@@ -58,9 +66,17 @@ def parse_body(text: str) -> dict[str, Any]:
     except (ValueError, ArithmeticError):
         # Python reads no integer of more than 4,300 digits, and no decimal of an exponent beyond all use.
         raise Refusal(bad_request("The body holds a number that is too large to be read.")) from None
+    if _depth(body) > MAX_DEPTH:
+        raise Refusal(bad_request(f"The body is nested more than {MAX_DEPTH} levels deep."))
     if not isinstance(body, dict):
         raise Refusal(invalid([FieldError("body", "Input should be a JSON object")]))
     return body
+
+
+def header_of(event: Mapping[str, Any], name: str) -> str | None:
+    """The first value of a header; `name` is in small letters."""
+    sent = event.get("multiValueHeaders") or {}
+    return next((values[0] for given, values in sent.items() if given.lower() == name), None)
 
 
 def request_id(event: Mapping[str, Any]) -> str:
@@ -75,6 +91,15 @@ def requested_at(event: Mapping[str, Any]) -> datetime:
 
 def _without_content_type(headers: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in (headers or {}).items() if name.lower() != "content-type"}
+
+
+def _depth(value: Any) -> int:
+    """How many objects and lists lie in each other. Level by level: something this deep overflows what calls itself."""
+    depth, level = 0, [value]
+    while level := [part for part in level if isinstance(part, dict | list)]:
+        depth += 1
+        level = [inner for part in level for inner in (part.values() if isinstance(part, dict) else part)]
+    return depth
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 import boto3
 
 from functions.api.uploads import Uploads
 from shared.automation.store import AutomationStore
 from shared.automation.waiting import WaitingStore
+from shared.calls import CallStore
 from shared.catalog import CatalogStore
 from shared.credits import Ledger, OperationLog
 from shared.dynamo.client import dynamodb_client
 from shared.feeds.store import FeedStore
+from shared.people.pace import PaceLimits, PaceStore
 from shared.rules.attributes import AttributeSource
 from shared.rules.commands import RuleRoom
 from shared.rules.firing import RuleLimits
@@ -28,7 +31,13 @@ from shared.schedules.store import ScheduleStore
 from shared.settings import RuleSettings, Settings, SourceSettings
 from shared.sources.credentials import CredentialStore
 from shared.times import Clock, utc_now
-from shared.workspaces import WorkspaceStore
+from shared.workspaces.key_commands import KEY_PACE, KeyRoom
+from shared.workspaces.key_store import KeyStore
+from shared.workspaces.store import WorkspaceStore
+from shared.workspaces.usage_keys import UsageKeys, UsageSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +63,16 @@ class Services:
 
 
 @cache
+def dynamodb() -> DynamoDBClient:
+    """One for all stores of the process: each has connections of its own."""
+    return dynamodb_client()
+
+
+@cache
 def services() -> Services:
     """Made at the first request; raises KeyError where the environment is not set up."""
     settings = Settings.from_environment()
-    client = dynamodb_client()
+    client = dynamodb()
     uploads = Uploads.connected(settings.data_bucket)
     return Services(
         settings=settings,
@@ -75,8 +90,21 @@ def services() -> Services:
         history=ScheduleHistory(client, settings.work_table),
         artifacts=RunArtifacts(uploads.s3, settings.data_bucket),
         uploads=uploads,
-        workspaces=WorkspaceStore(client, settings.work_table, settings.credit_table),
+        workspaces=WorkspaceStore(client, settings.work_table, settings.credit_table, usage=usage_keys()),
     )
+
+
+@cache
+def usage_keys() -> UsageKeys:
+    """What tells API Gateway of keys whose calls it is to count."""
+    return UsageKeys(UsageSettings.from_environment())
+
+
+@cache
+def key_room() -> KeyRoom:
+    """What it takes to make keys and to end them."""
+    client, table = dynamodb(), services().settings.work_table
+    return KeyRoom(KeyStore(client, table), usage_keys(), PaceStore(client, table, KEY_PACE))
 
 
 @cache
@@ -94,6 +122,18 @@ def rule_room() -> RuleRoom:
     limits = RuleLimits(max_depth=settings.max_depth, firings_per_hour=settings.firings_per_hour)
     attributes = AttributeSource(room.feeds, room.rules, room.catalog)
     return RuleRoom(rules=room.rules, attributes=attributes, limits=limits)
+
+
+@cache
+def person_pace() -> PaceStore:
+    """What counts the calls that people make by hand."""
+    return PaceStore(dynamodb(), services().settings.work_table, PaceLimits.from_environment())
+
+
+@cache
+def call_store() -> CallStore:
+    """What remembers the free calls that came with an idempotency key; few do."""
+    return CallStore(dynamodb(), services().settings.work_table)
 
 
 @cache

@@ -29,7 +29,7 @@ def _price(text: str) -> str:
 def show_balance(session: Session) -> None:
     """The balance and the grants it consists of. Free."""
     with session.client() as client:
-        balance = client.credits().body
+        balance = client.credits.get().body
     if session.as_json:
         session.output.answer(balance)
     else:
@@ -59,7 +59,7 @@ def top_up(
     if currency is not None:
         order["currency"] = currency
     with session.client() as client:
-        answer = client.top_up(workspace_id or client.credits().body["workspace_id"], order)
+        answer = client.workspaces.top_up(workspace_id or client.credits.get().body["workspace_id"], order)
     grant = answer.body
     if session.as_json:
         session.output.answer(grant)

@@ -46,7 +46,7 @@ def set_credentials(
     else:
         body = {"type": "bearer", "token": ask_for_secret("Token")}
     with session.client() as client:
-        _tell(session, client.put_credentials(feed_id, body).body)
+        _tell(session, client.feeds.put_credentials(feed_id, body).body)
 
 
 @app.command(no_args_is_help=True)
@@ -54,7 +54,7 @@ def set_credentials(
 def show(session: Session, feed_id: FeedId) -> None:
     """What is known of a feed's credentials: everything but the secret. Free."""
     with session.client() as client:
-        _tell(session, client.credentials(feed_id).body)
+        _tell(session, client.feeds.credentials(feed_id).body)
 
 
 @app.command(no_args_is_help=True)
@@ -62,7 +62,7 @@ def show(session: Session, feed_id: FeedId) -> None:
 def delete(session: Session, feed_id: FeedId) -> None:
     """Forget a feed's credentials. Free."""
     with session.client() as client:
-        answer = client.delete_credentials(feed_id).body
+        answer = client.feeds.delete_credentials(feed_id).body
     if session.as_json:
         session.output.answer(answer)
     else:

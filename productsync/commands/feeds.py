@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from productsync.client import gather
 from productsync.commands import credentials
 from productsync.commands.session import Session, in_session
 from productsync.importing import NoDefinition, definition_of
@@ -32,7 +33,7 @@ def list_feeds(
 ) -> None:
     """The saved feeds. Free."""
     with session.client() as client:
-        page = client.feeds(limit=limit, cursor=cursor)
+        page = gather(client.feeds.list, limit=limit, cursor=cursor)
     if session.as_json:
         session.output.answer(page)
         return
@@ -63,7 +64,7 @@ def list_feeds(
 def show(session: Session, feed_id: FeedId) -> None:
     """One feed's definition. Free."""
     with session.client() as client:
-        feed = client.feed(feed_id).body
+        feed = client.feeds.get(feed_id).body
     if session.as_json:
         session.output.answer(feed)
         return
@@ -106,10 +107,10 @@ def put(
         raise NoDefinition("A feed needs a definition", "give --preset, --feed, or both")
     with session.client() as client:
         if definition is None:
-            definition = client.feed(feed_id).body["definition"]
+            definition = client.feeds.get(feed_id).body["definition"]
         if source is not None:
             definition["source"] = parse_source(source)
-        saved = client.put_feed(feed_id, definition).body
+        saved = client.feeds.put(feed_id, definition).body
     if session.as_json:
         session.output.answer(saved)
     else:
@@ -121,7 +122,7 @@ def put(
 def delete(session: Session, feed_id: FeedId) -> None:
     """Delete a feed's definition; what it imported stays. Free."""
     with session.client() as client:
-        answer = client.delete_feed(feed_id).body
+        answer = client.feeds.delete(feed_id).body
     if session.as_json:
         session.output.answer(answer)
     else:
@@ -137,14 +138,14 @@ def presets(
     """The definitions that come with the service, one for each kind of shop. Free."""
     with session.client() as client:
         if name is not None:
-            preset = client.preset(name).body
+            preset = client.presets.get(name).body
             if session.as_json:
                 session.output.answer(preset)
             else:
                 session.output.line(preset["description"])
                 session.output.definition(preset["definition"])
             return
-        page = client.presets().body
+        page = client.presets.list().body
     if session.as_json:
         session.output.answer(page)
         return

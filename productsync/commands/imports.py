@@ -1,12 +1,13 @@
 """`productsync import`."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from productsync.answers import Run
-from productsync.client import Client
+from productsync.client import Client, gather
 from productsync.commands.session import Session, in_session
 from productsync.failures import ExitCode
 from productsync.files import feed_id_for
@@ -84,7 +85,7 @@ def import_file(
     output = session.output
     with session.client() as client:
         if definition is not None:
-            client.put_feed(feed_id, definition)
+            client.feeds.put(feed_id, definition)
         imported = start_import(client, output, feed_id, file, dry_run=dry_run)
         if no_wait:
             tell_started(session, imported.run)
@@ -127,7 +128,7 @@ def tell_started(session: Session, run: Run) -> None:
 
 def _report(client: Client, output: Output, imported: Imported) -> None:
     run = imported.run
-    balance = client.credits().body
+    balance = client.credits.get().body
     if run["state"] == "failed":
         output.note(f"The run failed. {error_text(run) or ''}".rstrip())
     output.line()
@@ -149,7 +150,7 @@ def _report(client: Client, output: Output, imported: Imported) -> None:
 
 def _report_rejections(client: Client, output: Output, run: Run) -> None:
     output.heading("Rejected rows")
-    first = client.rejections(run["run_id"], limit=SHOWN_REJECTIONS)
+    first = gather(partial(client.runs.rejections, run["run_id"]), limit=SHOWN_REJECTIONS)
     show_rejections(output, first["items"])
     if first["next_cursor"] is not None:
         output.line(f"The rest: productsync runs rejections {run['run_id']}")

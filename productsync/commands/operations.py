@@ -1,9 +1,11 @@
 """`productsync operations`."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
+from productsync.client import gather
 from productsync.commands.session import Session, in_session
 from productsync.reports import show_operation, show_operations
 from productsync.times import rfc3339
@@ -40,7 +42,7 @@ def operations(
         return
     filters = {"from": since, "to": until, "kind": kind, "job_id": job_id, "run_id": run_id}
     with session.client() as client:
-        page = client.operations(filters, limit=limit, cursor=cursor)
+        page = gather(partial(client.operations.list, filters), limit=limit, cursor=cursor)
     if session.as_json:
         session.output.answer(page)
         return
@@ -56,7 +58,7 @@ def show(
 ) -> None:
     """One entry of the log, with the grants that paid for it. Free."""
     with session.client() as client:
-        operation = client.operation(operation_id).body
+        operation = client.operations.get(operation_id).body
     if session.as_json:
         session.output.answer(operation)
     else:

@@ -8,7 +8,7 @@ import typer
 
 from productsync.client import Client
 from productsync.commands.session import Session, in_session
-from productsync.failures import NotConnected
+from productsync.failures import NotConnected, shown_once
 from productsync.settings import API_KEY_VARIABLE, SIGN_IN_VARIABLE, Connection, Secret, sign_in_place, state_directory
 from productsync.sign_in import (
     NewPasswordWanted,
@@ -47,7 +47,8 @@ def add(
     The temporary password is shown this once: hand it over. Before their first sign-in the same command gives another.
     """
     with session.client() as client:
-        person = client.add_person(workspace_id or client.credits().body["workspace_id"], email).body
+        person = client.workspaces.add_person(workspace_id or client.credits.get().body["workspace_id"], email).body
+    password = shown_once(person["temporary_password"], person["email"], hint="The same command gives another.")
     if session.as_json:
         session.output.answer(person)
         return
@@ -56,7 +57,7 @@ def add(
             ("Person", person["person_id"]),
             ("Workspace", person["workspace_id"]),
             ("E-mail", person["email"]),
-            ("Password", person["temporary_password"]),
+            ("Password", password),
         ]
     )
     session.output.note("It works once, within a week: at the first sign-in they choose their own.")
@@ -126,4 +127,4 @@ def _workspace_of(connection: Connection, person: SignedIn) -> str:
         stack=connection.stack,
     )
     with Client(theirs) as client:
-        return client.credits().body["workspace_id"]
+        return client.credits.get().body["workspace_id"]

@@ -1,17 +1,32 @@
 """`productsync records`."""
 
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import simplejson
 import typer
 
 from productsync.answers import Record
-from productsync.client import MAX_PAGE, Answer
+from productsync.client import MAX_PAGE, Answer, Client, Listing, pages
 from productsync.commands.session import Session, in_session
-from productsync.output import Column, Output, credits_text, moment, number, shorten
+from productsync.failures import CommandFailure, ExitCode
+from productsync.files import UnusableFile
+from productsync.output import Cell, Column, Output, credits_text, moment, number, shorten
+from productsync.pushing import Pushed, RecordFile
+from productsync.pushing import push as push_rows
 from productsync.reports import value_text
+from productsync.times import rfc3339
 
 app = typer.Typer(no_args_is_help=True)
+
+_STANDARD_INPUT = Path("-")
+
+SHOWN_REFUSALS = 20
+"""Refused records that people are shown; a program is given all."""
 
 Entity = Annotated[str, typer.Argument(metavar="ENTITY", help="product, category, variant, ...")]
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The record's key.")]
@@ -28,32 +43,143 @@ def records(session: Session) -> None:
 def list_records(
     session: Session,
     entity: Entity,
+    updated_since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", callback=rfc3339, help="Only what was written then or later (RFC 3339)."),
+    ] = None,
+    prefix: Annotated[str | None, typer.Option(metavar="TEXT", help="Only keys that begin with this.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every page, of 100 records each; with --json a record to a line.")
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE, help="How many; one page is one call.")] = 20,
     cursor: Annotated[str | None, typer.Option(help="Go on after an earlier listing.")] = None,
 ) -> None:
-    """One page of an entity's records. Costs 1 credit."""
+    """One page of an entity's records, or with --all every one. Costs 1 credit for each page; free for a person."""
+    output = session.output
     with session.client() as client:
-        answer = client.records(entity, limit=limit, cursor=cursor)
-    page, output = answer.body, session.output
+        listing = partial(client.records.list, entity, updated_since=updated_since, key_prefix=prefix)
+        if everything:
+            _list_all(output, listing, cursor)
+            return
+        answer = listing(limit=limit, cursor=cursor)
+    page = answer.body
     if session.as_json:
         output.answer(page)
         return
-    output.table(
-        [
-            Column("Key", wraps=True),
-            Column("Version", number=True, rank=1),
-            Column("Updated", rank=1),
-            Column("Attributes", wraps=True),
-        ],
-        [
-            [one["key"], one["version"], moment(one["updated_at"]), _in_short(one["attributes"])]
-            for one in page["items"]
-        ],
-        empty="No such records.",
-    )
-    if page["next_cursor"] is not None:
-        output.note(f"There are more: --cursor {page['next_cursor']} (1 credit)")
+    more = page["next_cursor"]
+    _table(output, map(_in_short, page["items"]), empty="No such records." if more is None else "None so far.")
+    if more is not None:
+        output.note(f"There are more: --cursor {more} (1 credit)")
     _tell_cost(output, answer)
+
+
+def _list_all(output: Output, listing: Listing[Record], cursor: str | None) -> None:
+    """Every record: as JSON Lines while they come, or as one table with a line of each."""
+    rows: list[list[Cell]] = []
+    seen = cost = 0
+    available: int | None = None
+    try:
+        with output.stage("Reading") as stage:
+            for answer in pages(listing, cursor=cursor):
+                for record in answer.body["items"]:
+                    if output.as_json:
+                        output.json_line(record)
+                    else:
+                        rows.append(_in_short(record))
+                seen += len(answer.body["items"])
+                cost, available = cost + (answer.charged or 0), answer.available
+                stage.detail(f"{number(seen)} records")
+                cursor = answer.body["next_cursor"]
+            stage.done(f"{number(seen)} records")
+    except CommandFailure as failure:
+        # What was read is paid for; the rest need not cost it again.
+        failure.hint = f"The first {number(seen)} were read. Go on: --all --cursor {cursor}" if cursor else failure.hint
+        raise
+    _table(output, rows, empty="No such records.")
+    if available is not None:
+        output.note(f"Reading them cost {credits_text(cost)}; {number(available)} available.")
+
+
+@app.command(no_args_is_help=True)
+@in_session
+def push(
+    session: Session,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="JSON Lines, or a JSON array, of {key, attributes} or {key, method, attributes, if_version}; or -.",
+        ),
+    ],
+    entity: Entity,
+) -> None:
+    """Write the records of a file, 90 at a time: 1 credit for each such call, and 1 for each record that it changes.
+
+    `method` is PUT unless it says PATCH or DELETE. What is refused is listed, and keeps none of the others from being
+    written; then the exit code is 1. Pushing the same file again writes only what is not as in the file.
+    """
+    pushed = Pushed()
+    try:
+        with session.client() as client, _opened(file) as rows:
+            _push(session.output, client, entity, rows, pushed)
+    except (CommandFailure, KeyboardInterrupt) as stopped:
+        if pushed.records:
+            _report(session.output, pushed)
+        if isinstance(stopped, CommandFailure) and pushed.calls:
+            stopped.hint = stopped.hint or "What was pushed before is written. Pushing the file again does the rest."
+        raise
+    _report(session.output, pushed)
+    if pushed.refused:
+        raise typer.Exit(ExitCode.PROBLEM)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[RecordFile]:
+    """The records of a file, or of the standard input for `-`."""
+    if file == _STANDARD_INPUT:
+        yield RecordFile(sys.stdin.buffer, "The standard input")
+        return
+    try:
+        stream = file.open("rb")
+    except OSError as error:
+        raise UnusableFile(f"Cannot read {file}", error.strerror) from error
+    with stream:
+        yield RecordFile(stream, str(file), file.stat().st_size)
+
+
+def _push(output: Output, client: Client, entity: str, rows: RecordFile, pushed: Pushed) -> None:
+    with output.stage("Pushing", total=1.0) as stage:
+        try:
+            for so_far in push_rows(client, entity, rows, pushed):
+                stage.advance_to(rows.progress)
+                stage.detail(f"{number(so_far.records)} records")
+        except CommandFailure:
+            stage.failed(f"stopped after {number(pushed.records)} records")
+            raise
+        stage.done(f"{number(pushed.records)} records")
+
+
+def _report(output: Output, pushed: Pushed) -> None:
+    if output.as_json:
+        output.answer(pushed.document())
+        return
+    parts = [f"{number(count)} {what}" for what, count in pushed.counts.items()]
+    output.line(f"{', '.join(parts)}; {number(len(pushed.refused))} refused.")
+    if pushed.credits is None:
+        output.line("What it cost is in the log: `productsync operations`.")
+    elif pushed.calls:
+        left = "" if pushed.available is None else f"; {number(pushed.available)} available"
+        calls = "1 call" if pushed.calls == 1 else f"{number(pushed.calls)} calls"
+        output.line(f"It cost {credits_text(pushed.credits)} for {calls} and what they changed{left}.")
+    if not pushed.refused:
+        return
+    output.heading("Refused")
+    output.table(
+        [Column("Where"), Column("Key", wraps=True), Column("Status", number=True, rank=1), Column("Why", wraps=True)],
+        [[one.place, one.key, one.status, one.detail] for one in pushed.refused[:SHOWN_REFUSALS]],
+    )
+    if len(pushed.refused) > SHOWN_REFUSALS:
+        output.line(f"And {number(len(pushed.refused) - SHOWN_REFUSALS)} more: --json lists them all.")
 
 
 @app.command(no_args_is_help=True)
@@ -61,7 +187,7 @@ def list_records(
 def get(session: Session, entity: Entity, key: Key) -> None:
     """One record. Costs 1 credit."""
     with session.client() as client:
-        answer = client.record(entity, key)
+        answer = client.records.get(entity, key)
     _show(session, answer)
 
 
@@ -93,7 +219,7 @@ def set_record(
     """Change a record's attributes. Costs 1 credit, and 1 if the record changes; free for a person (`login`)."""
     wanted = dict(map(_attribute, attributes))
     with session.client() as client:
-        write = client.put_record if replace else client.patch_record
+        write = client.records.put if replace else client.records.patch
         answer = write(entity, key, wanted)
     _show(session, answer)
 
@@ -103,7 +229,7 @@ def set_record(
 def delete(session: Session, entity: Entity, key: Key) -> None:
     """Delete a record. Costs 1 credit; free for a person (`login`)."""
     with session.client() as client:
-        answer = client.delete_record(entity, key)
+        answer = client.records.delete(entity, key)
     if session.as_json:
         session.output.answer(answer.body)
         return
@@ -150,8 +276,23 @@ def _show(session: Session, answer: Answer[Record]) -> None:
     _tell_cost(output, answer)
 
 
-def _in_short(attributes: dict[str, Any]) -> str:
-    return shorten(", ".join(f"{name}: {value_text(value, 30)}" for name, value in attributes.items()), 100)
+def _table(output: Output, rows: Iterable[Sequence[Cell]], *, empty: str) -> None:
+    output.table(
+        [
+            Column("Key", wraps=True),
+            Column("Version", number=True, rank=1),
+            Column("Updated", rank=1),
+            Column("Attributes", wraps=True),
+        ],
+        list(rows),
+        empty=empty,
+    )
+
+
+def _in_short(record: Record) -> list[Cell]:
+    """A record's line of a table, which does not keep the rest of it."""
+    attributes = ", ".join(f"{name}: {value_text(value, 30)}" for name, value in record["attributes"].items())
+    return [record["key"], record["version"], moment(record["updated_at"]), shorten(attributes, 100)]
 
 
 def _tell_cost(output: Output, answer: Answer[Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from productsync.answers import Rule, RulePreview
+from productsync.client import gather
 from productsync.commands.session import Session, in_session
 from productsync.files import read_definition
 from productsync.output import number
@@ -37,7 +38,7 @@ def list_rules(
 ) -> None:
     """The rules, and what each has done. Free."""
     with session.client() as client:
-        page = client.rules(limit=limit, cursor=cursor)
+        page = gather(client.rules.list, limit=limit, cursor=cursor)
     if session.as_json:
         session.output.answer(page)
         return
@@ -51,7 +52,7 @@ def list_rules(
 def show(session: Session, rule_id: RuleId) -> None:
     """One rule: what it does, and what it has done. Free."""
     with session.client() as client:
-        rule = client.rule(rule_id).body
+        rule = client.rules.get(rule_id).body
     if session.as_json:
         session.output.answer(rule)
     else:
@@ -74,8 +75,8 @@ def put(
         _preview(session, rule_id, definition)
         return
     with session.client() as client:
-        saved = client.put_rule(rule_id, definition).body
-    _tell_saved(session, saved, f"Saved {rule_id}, version {saved['version']}.")
+        saved = client.rules.put(rule_id, definition).body
+    _tell_saved(session, saved, f"Saved {rule_id}, version {saved['version']}.", saved["warnings"])
 
 
 @app.command(no_args_is_help=True)
@@ -89,18 +90,19 @@ def preview(session: Session, rule_id: RuleId) -> None:
 @in_session
 def enable(session: Session, rule_id: RuleId) -> None:
     """Let a rule fire: one that is disabled, or one that was suspended; its count of this hour goes on. Free."""
-    saved = _switch(session, rule_id, enabled=True)
+    saved, warnings = _switch(session, rule_id, enabled=True)
     then = ""
     if saved["state"] == "paused":
         then = ", and fires when there are credits again"
-    _tell_saved(session, saved, f"{rule_id} is enabled{then}.")
+    _tell_saved(session, saved, f"{rule_id} is enabled{then}.", warnings)
 
 
 @app.command(no_args_is_help=True)
 @in_session
 def disable(session: Session, rule_id: RuleId) -> None:
     """Keep a rule from firing until it is enabled again; what changes until then is not looked at later. Free."""
-    _tell_saved(session, _switch(session, rule_id, enabled=False), f"{rule_id} is disabled.")
+    saved, warnings = _switch(session, rule_id, enabled=False)
+    _tell_saved(session, saved, f"{rule_id} is disabled.", warnings)
 
 
 @app.command(no_args_is_help=True)
@@ -108,7 +110,7 @@ def disable(session: Session, rule_id: RuleId) -> None:
 def delete(session: Session, rule_id: RuleId) -> None:
     """Delete a rule; what it has written stays. Free."""
     with session.client() as client:
-        answer = client.delete_rule(rule_id).body
+        answer = client.rules.delete(rule_id).body
     if session.as_json:
         session.output.answer(answer)
     else:
@@ -121,7 +123,7 @@ def _preview(session: Session, rule_id: str, definition: dict[str, Any] | None) 
     with session.client() as client:
         with output.stage(f"Previewing {rule_id}") as stage:
             parts: list[RulePreview] = []
-            for part in client.preview_rule(rule_id, definition):
+            for part in client.rules.preview_all(rule_id, definition):
                 parts.append(part)
                 stage.detail(f"{number(_examined(parts))} records so far")
             stage.done(f"{number(_examined(parts))} records")
@@ -129,7 +131,7 @@ def _preview(session: Session, rule_id: str, definition: dict[str, Any] | None) 
         if session.as_json:
             output.answer(whole)
             return
-        available = client.credits().body["available"]
+        available = client.credits.get().body["available"]
     show_preview(output, whole, available=available, calls=len(parts))
 
 
@@ -137,19 +139,21 @@ def _examined(parts: Iterable[RulePreview]) -> int:
     return sum(part["examined"] for part in parts)
 
 
-def _switch(session: Session, rule_id: str, *, enabled: bool) -> Rule:
+def _switch(session: Session, rule_id: str, *, enabled: bool) -> tuple[Rule, list[str]]:
+    """The rule as it is then, and what looks odd about it."""
     with session.client() as client:
-        known = client.rule(rule_id).body
+        known = client.rules.get(rule_id).body
         is_so = known["enabled"] is enabled and not (enabled and known["suspended_at"])
         if is_so:
-            return known
+            return known, []
         owned = {name: value for name, value in known.items() if name in _OWNED}
-        return client.put_rule(rule_id, owned | {"enabled": enabled}).body
+        saved = client.rules.put(rule_id, owned | {"enabled": enabled}).body
+    return saved, saved["warnings"]
 
 
-def _tell_saved(session: Session, rule: Rule, told: str) -> None:
+def _tell_saved(session: Session, rule: Rule, told: str, warnings: Iterable[str]) -> None:
     if session.as_json:
         session.output.answer(rule)
         return
     session.output.line(told)
-    show_warnings(session.output, rule.get("warnings", []))
+    show_warnings(session.output, warnings)

@@ -1,11 +1,12 @@
 """`productsync runs`."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from productsync.answers import Page, Run
-from productsync.client import MAX_PAGE, Client
+from productsync.client import Client, every, gather
 from productsync.commands.imports import finish, follow, tell_started
 from productsync.commands.session import Session, in_session
 from productsync.importing import Imported, start_run
@@ -72,7 +73,7 @@ def show(
 ) -> None:
     """One run, with its counts by entity. Free."""
     with session.client() as client:
-        run = client.run(run_id).body
+        run = client.runs.get(run_id).body
         if wait:
             finish(session, client, Imported(follow(client, session.output, run), 0))
             return
@@ -92,7 +93,7 @@ def resume(
     credits are there. Exit codes as of import.
     """
     with session.client() as client:
-        run = client.resume_run(run_id).body
+        run = client.runs.resume(run_id).body
         if not no_wait:
             finish(session, client, Imported(follow(client, session.output, run), 0))
             return
@@ -104,7 +105,7 @@ def resume(
 def cancel(session: Session, run_id: RunId) -> None:
     """End a run. What it has written stays, and stays paid. Free."""
     with session.client() as client:
-        run = client.cancel_run(run_id).body
+        run = client.runs.cancel(run_id).body
     _print(session, run)
 
 
@@ -113,7 +114,7 @@ def cancel(session: Session, run_id: RunId) -> None:
 def rejections(session: Session, run_id: RunId, limit: LimitOption = 50, cursor: CursorOption = None) -> None:
     """The rows that could not be records, and why. Free, and so were they."""
     with session.client() as client:
-        page = client.rejections(run_id, limit=limit, cursor=cursor)
+        page = gather(partial(client.runs.rejections, run_id), limit=limit, cursor=cursor)
     if session.as_json:
         session.output.answer(page)
         return
@@ -124,7 +125,10 @@ def rejections(session: Session, run_id: RunId, limit: LimitOption = 50, cursor:
 
 def _list(session: Session, feed_id: str | None, limit: int, cursor: str | None) -> None:
     with session.client() as client:
-        page = _newest(client, limit) if feed_id is None else client.runs(feed_id, limit=limit, cursor=cursor)
+        if feed_id is None:
+            page = _newest(client, limit)
+        else:
+            page = gather(partial(client.runs.list, feed_id), limit=limit, cursor=cursor)
     if session.as_json:
         session.output.answer(page)
     else:
@@ -134,14 +138,8 @@ def _list(session: Session, feed_id: str | None, limit: int, cursor: str | None)
 def _newest(client: Client, limit: int) -> Page[Run]:
     """The newest runs of all feeds. The API lists runs feed by feed, and each feed may have the newest ones."""
     found: list[Run] = []
-    cursor = None
-    while True:
-        page = client.feeds(limit=MAX_PAGE, cursor=cursor)
-        for feed in page["items"]:
-            found.extend(client.runs(feed["feed_id"], limit=limit)["items"])
-        cursor = page["next_cursor"]
-        if cursor is None:
-            break
+    for feed in every(client.feeds.list):
+        found.extend(gather(partial(client.runs.list, feed["feed_id"]), limit=limit)["items"])
     found.sort(key=lambda run: (run["created_at"], run["run_id"]), reverse=True)
     return {"items": found[:limit], "next_cursor": None}
 

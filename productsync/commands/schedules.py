@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from productsync.answers import Schedule
-from productsync.client import Client
+from productsync.client import Client, gather
 from productsync.commands.session import Session, in_session
 from productsync.failures import ApiProblem
 from productsync.output import moment
@@ -39,7 +39,7 @@ def list_schedules(
 ) -> None:
     """The schedules, and when each fires next. Free."""
     with session.client() as client:
-        page = client.schedules(limit=limit, cursor=cursor)
+        page = gather(client.schedules.list, limit=limit, cursor=cursor)
     if session.as_json:
         session.output.answer(page)
         return
@@ -53,7 +53,7 @@ def list_schedules(
 def show(session: Session, schedule_id: ScheduleId) -> None:
     """One schedule: when it fires next, what it has cost, and what it would cost more or less often. Free."""
     with session.client() as client:
-        schedule = client.schedule(schedule_id).body
+        schedule = client.schedules.get(schedule_id).body
     _print(session, schedule)
 
 
@@ -93,7 +93,7 @@ def set_schedule(
             raise typer.BadParameter(
                 f"there is no schedule {schedule_id} yet; a new one needs --feed-id or --rule-id, and --expression"
             )
-        schedule = client.put_schedule(schedule_id, _changed(known, changes)).body
+        schedule = client.schedules.put(schedule_id, _changed(known, changes)).body
     _print(session, schedule)
 
 
@@ -127,7 +127,7 @@ def disable(session: Session, schedule_id: ScheduleId) -> None:
 def delete(session: Session, schedule_id: ScheduleId) -> None:
     """Delete a schedule; what it imported stays. Free."""
     with session.client() as client:
-        answer = client.delete_schedule(schedule_id).body
+        answer = client.schedules.delete(schedule_id).body
     if session.as_json:
         session.output.answer(answer)
     else:
@@ -136,16 +136,16 @@ def delete(session: Session, schedule_id: ScheduleId) -> None:
 
 def _switch(session: Session, schedule_id: str, *, enabled: bool) -> Schedule:
     with session.client() as client:
-        known = client.schedule(schedule_id).body
+        known = client.schedules.get(schedule_id).body
         if known["enabled"] is enabled:
             # Setting it anew would count its rate from now.
             return known
-        return client.put_schedule(schedule_id, _owned(known) | {"enabled": enabled}).body
+        return client.schedules.put(schedule_id, _owned(known) | {"enabled": enabled}).body
 
 
 def _known(client: Client, schedule_id: str) -> Schedule | None:
     try:
-        return client.schedule(schedule_id).body
+        return client.schedules.get(schedule_id).body
     except ApiProblem as problem:
         if problem.status == 404:
             return None

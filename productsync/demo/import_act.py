@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from productsync.answers import Operation, Run
-from productsync.client import Client
+from productsync.client import Client, gather
 from productsync.demo import feed as demo_feed
 from productsync.demo.figures import ALL_OPERATIONS, Figures, RunDidNotFinish, credits_of, show_log_summary
 from productsync.files import feed_id_for
@@ -55,8 +55,8 @@ class ImportAct:
 
     def settle(self, *, bought: int) -> dict[str, Any]:
         """The balance and the log, as tables and as a document, each figure held against the others."""
-        balance = self.client.credits().body
-        operations = self.client.operations({}, limit=ALL_OPERATIONS)["items"]
+        balance = self.client.credits.get().body
+        operations = gather(self.client.operations.list, limit=ALL_OPERATIONS)["items"]
         spent = sum(step.charged + (0 if step.run["dry_run"] else step.run["credits"]) for step in self.steps)
         granted = self.free + bought
         check = self.figures.check
@@ -100,7 +100,7 @@ def import_generated(act: ImportAct, folder: Path) -> dict[str, Any]:
         demo_feed.write_feed(first, listed)
         demo_feed.write_feed(later, demo_feed.with_new_prices(listed))
         stage.done(f"{number(len(listed))} products, each in a category of its own")
-    act.client.put_feed(feed_id, demo_feed.DEFINITION)
+    act.client.feeds.put(feed_id, demo_feed.DEFINITION)
     whole = demo_feed.PRODUCTS + demo_feed.CATEGORIES
 
     preview = act.step("What would it cost? (a dry run)", feed_id, first, dry_run=True)
@@ -131,7 +131,7 @@ def import_generated(act: ImportAct, folder: Path) -> dict[str, Any]:
 def import_of_the_user(act: ImportAct, file: Path, preset: str | None) -> dict[str, Any]:
     """A preview, the import and the same again, of the user's own file. The act as a document."""
     feed_id = feed_id_for(file, preset)
-    act.client.put_feed(feed_id, {"preset": preset, "skip_unchanged": True})
+    act.client.feeds.put(feed_id, {"preset": preset, "skip_unchanged": True})
     preview = act.step("What would it cost? (a dry run)", feed_id, file, dry_run=True)
     act.why(
         f"{credits_text(preview['credits'])}: one for each record; {number(preview['duplicates'])} repeated and "
@@ -150,11 +150,11 @@ def import_of_the_user(act: ImportAct, file: Path, preset: str | None) -> dict[s
 
 def _top_up_for(act: ImportAct, price: int) -> int:
     """Buys what the free credits are short of, so that the run does not pause. Returns how many that were."""
-    balance = act.client.credits().body
+    balance = act.client.credits.get().body
     missing = price + 2 - balance["available"]  # two calls start a run
     if missing <= 0:
         return 0
     order = {"credits": missing, "unit_price": "0.01", "currency": balance["currency"], "reference": "demo"}
-    act.client.top_up(balance["workspace_id"], order)
+    act.client.workspaces.top_up(balance["workspace_id"], order)
     act.why(f"That is more than the free credits, so the demo tops up {credits_text(missing)} at 0.01 each.")
     return missing

@@ -14,6 +14,7 @@ from productsync.demo.person import EMAIL, sign_in
 from productsync.demo.rules_act import STEPS as RULE_STEPS
 from productsync.demo.rules_act import RulesAct, rules
 from productsync.demo.sync_act import SyncAct, copy_state, prepare_sync, sync
+from productsync.failures import shown_once
 from productsync.output import Output, number
 from productsync.settings import Connection, Secret
 from productsync.stack import EmbeddedStack
@@ -78,10 +79,11 @@ def _workspace(output: Output, stack: EmbeddedStack, name: str) -> Iterator[tupl
     operator_key = Secret(stack.operator_key, "the demo's stack")
     with output.stage("Creating a workspace") as stage:
         with Client(Connection(stack.endpoint, None, operator_key, None)) as operator:
-            workspace = operator.create_workspace(name).body
+            workspace = operator.workspaces.create(name).body
         free = workspace["credits"]["available"]
         stage.done(f"{workspace['workspace_id']}, with {number(free)} free credits")
-    api_key = Secret(workspace["api_key"]["secret"], "the demo's workspace")
+    secret = shown_once(workspace["api_key"]["secret"], "The demo's workspace", hint="Play the demo again.")
+    api_key = Secret(secret, "the demo's workspace")
     with Client(Connection(stack.endpoint, api_key, operator_key, None)) as client:
         yield client, workspace
 

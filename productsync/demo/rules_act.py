@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from productsync.answers import Operation, RulePreview, Run
-from productsync.client import Client
+from productsync.client import Client, gather
 from productsync.demo import feed as demo_feed
 from productsync.demo.figures import ALL_OPERATIONS, Figures, RunDidNotFinish, credits_of, show_log_summary
 from productsync.demo.waiting import PATIENCE, until
@@ -55,7 +55,7 @@ def rules(act: RulesAct, folder: Path, *, steps_before: int) -> dict[str, Any]:
     listed = demo_feed.products()
     later = demo_feed.with_dearer_prices(listed)
     wanted = [one for one in later if one.brand in BRANDS]
-    act.client.put_feed(FEED, demo_feed.PRODUCTS_ALONE)
+    act.client.feeds.put(FEED, demo_feed.PRODUCTS_ALONE)
     first = _import(act, "Importing the products", folder / "prices.csv", listed)
 
     act.output.heading(ask)
@@ -86,9 +86,9 @@ def _preview(act: RulesAct, wanted: int) -> RulePreview:
         f"The rule {RULE}: when the price of a product changes, and {DEFINITION['condition']}, "
         f"{SHOP_PRICE} becomes price * {MARGIN}, to 2 decimals."
     )
-    before = act.client.credits().body["available"]
-    parts = list(act.client.preview_rule(RULE, DEFINITION))
-    preview, after = add_up(parts), act.client.credits().body["available"]
+    before = act.client.credits.get().body["available"]
+    parts = list(act.client.rules.preview_all(RULE, DEFINITION))
+    preview, after = add_up(parts), act.client.credits.get().body["available"]
     show_preview(act.output, preview, available=after, calls=len(parts))
     check("The rule's preview, records", preview["examined"], demo_feed.PRODUCTS)
     check("The rule's preview, firings", (preview["would_fire"], preview["would_update"]), (wanted, wanted))
@@ -100,20 +100,20 @@ def _preview(act: RulesAct, wanted: int) -> RulePreview:
 
 def _set_off(act: RulesAct, file: Path, later: list[demo_feed.Product], wanted: int) -> Imported:
     """The rule is saved, and an import changes what it listens to."""
-    saved = act.client.put_rule(RULE, DEFINITION).body
+    saved = act.client.rules.put(RULE, DEFINITION).body
     act.output.line(f"Saved {RULE}, version {saved['version']}. No record changes by that.")
     imported = _import(act, "Importing the new prices", file, later)
     with act.output.stage("The rule fires by itself", total=wanted) as stage:
 
         def look() -> bool | None:
-            fired = act.client.rule(RULE).body["fired"]["firings"]
+            fired = act.client.rules.get(RULE).body["fired"]["firings"]
             stage.advance_to(fired)
             stage.detail(f"{number(fired)} of {number(wanted)}")
             return True if fired >= wanted else None
 
         until(f"{number(wanted)} firings of the rule", look, patience=PATIENCE)
         stage.done(f"{number(wanted)} of {number(len(later))} products are of its brands")
-    fired = act.client.rule(RULE).body["fired"]
+    fired = act.client.rules.get(RULE).body["fired"]
     act.figures.check(
         "Firings of the rule, and their credits", (fired["firings"], fired["credits"]), (wanted, 2 * wanted)
     )
@@ -128,11 +128,11 @@ def _set_off(act: RulesAct, file: Path, later: list[demo_feed.Product], wanted: 
 def _explain(act: RulesAct, product: demo_feed.Product) -> None:
     """A record names the operation that wrote it, and the operation its rule."""
     check = act.figures.check
-    answer = act.client.record(ENTITY, product.sku)
+    answer = act.client.records.get(ENTITY, product.sku)
     price = answer.body["attributes"].get(SHOP_PRICE)
     check("Reading a record, credits", answer.charged, 1)
     check(f"The {SHOP_PRICE} of {product.sku}", price, _shop_price(product))
-    operation = act.client.operation(answer.body["operation_id"] or "").body
+    operation = act.client.operations.get(answer.body["operation_id"] or "").body
     check(f"Who wrote {product.sku}", (operation["kind"], operation["job_id"]), ("rule", RULE))
     fired = operation["actions"].get("rule_fired", 0)
     act.output.line(
@@ -146,8 +146,8 @@ def _explain(act: RulesAct, product: demo_feed.Product) -> None:
 def _settle(act: RulesAct, first: Imported, second: Imported, wanted: int) -> dict[str, Any]:
     """The log and the balance, each figure held against the others."""
     check = act.figures.check
-    balance = act.client.credits().body
-    operations = act.client.operations({}, limit=ALL_OPERATIONS)["items"]
+    balance = act.client.credits.get().body
+    operations = gather(act.client.operations.list, limit=ALL_OPERATIONS)["items"]
     by_rule = [one for one in operations if one["kind"] == "rule"]
     groups: dict[str, list[Operation]] = {
         "The products": _of(operations, first.run),

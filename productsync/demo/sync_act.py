@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from productsync.answers import Credits, Operation, Record, Run, Schedule
-from productsync.client import Client
+from productsync.client import Client, gather
 from productsync.demo.figures import ALL_OPERATIONS, Figures, RunDidNotFinish, credits_of, show_log_summary
 from productsync.demo.supplier import ENTITY, PRODUCTS, SOLD, Supplier, after_sales, definition, stock_at_first
 from productsync.demo.waiting import PATIENCE, until
@@ -79,13 +79,13 @@ def copy_state(stack: EmbeddedStack, workspace_id: str) -> Callable[[], str]:
 def prepare_sync(act: SyncAct) -> Prepared:
     """The feed, its schedule, and a first sync by hand; then the supplier sells a lot, for the schedule to find."""
     output, check = act.output, act.figures.check
-    act.person.put_feed(FEED, definition(act.supplier.url))
+    act.person.feeds.put(FEED, definition(act.supplier.url))
     output.line(
         f"The supplier's server: {act.supplier.url}, a CSV file of {number(PRODUCTS)} products and their stock."
     )
     wanted = {"feed_id": FEED, "expression": EXPRESSION, "description": "Keeps the stock in step with the supplier's"}
     with output.stage("Scheduling a sync of it") as stage:
-        schedule = act.person.put_schedule(SCHEDULE, wanted).body
+        schedule = act.person.schedules.put(SCHEDULE, wanted).body
         stage.done(f"{EXPRESSION}, first due at {schedule['next_firings'][0][11:16]} UTC, give or take a minute")
     triggers = {one["expression"]: one["per_month"]["triggers"] for one in schedule["frequencies"]}
     monthly, daily = schedule["expected"]["per_month"]["triggers"], triggers.get("rate(1 day)")
@@ -100,7 +100,7 @@ def prepare_sync(act: SyncAct) -> Prepared:
     run = wait_for(act.person, output, started.run, name="First sync, started by hand")
     if run["state"] != "finished":
         raise RunDidNotFinish(f"The first sync is {run['state']}", error_text(run))
-    left = act.person.credits().body["available"]
+    left = act.person.credits.get().body["available"]
     check("The first sync, the call of a person", started.charged, 0)
     check("The first sync, records", run["created"], PRODUCTS)
     check("The first sync, credits", run["credits"], PRODUCTS)
@@ -149,7 +149,7 @@ def _fired(act: SyncAct, schedule: Schedule) -> Run:
                 stage.detail(f"due in {left:.0f} s")
                 return None
             stage.detail("due; on this machine it looks every 10 s")
-            runs = act.person.runs(FEED, limit=100)["items"]
+            runs = act.person.runs.list(FEED, limit=100).body["items"]
             return next((run for run in reversed(runs) if run.get("schedule_id") == SCHEDULE), None)
 
         run = until("A firing of the schedule", look, patience=2 * MINUTE + PATIENCE)
@@ -162,7 +162,7 @@ def _credits_end(act: SyncAct, started: Run) -> Stopped:
     check = act.figures.check
     run = _follow(act, "Syncing", started["run_id"], "paused")
     show_counts(act.output, run)
-    balance, operations = act.person.credits().body, _log(act)
+    balance, operations = act.person.credits.get().body, _log(act)
     fired = credits_of(_firings(operations))
     check("The sync at its pause, why", run["paused"] and run["paused"]["reason"], "out_of_credits")
     check("The sync at its pause, records", run["updated"], act.free - PRODUCTS - fired)
@@ -188,7 +188,7 @@ def _automation_stops(act: SyncAct) -> Credits:
     _becomes(act, "DISABLED")
 
     def look() -> Credits | None:
-        balance = act.person.credits().body
+        balance = act.person.credits.get().body
         return balance if balance["paused"] is not None and balance["paused"]["since"] is not None else None
 
     balance = until("The pause of automation", look)
@@ -196,7 +196,7 @@ def _automation_stops(act: SyncAct) -> Credits:
     check("State of the account", balance["state"], "paused")
     check("Why automation is paused", paused and paused["reason"], "out_of_credits")
     check("What waits", paused and paused["waiting"], {"schedules": 1, "runs": 1, "passes": 0, "changes": False})
-    schedule = act.person.schedule(SCHEDULE).body
+    schedule = act.person.schedules.get(SCHEDULE).body
     check("The schedule, wanted and effective", (schedule["enabled"], schedule["state"]), (True, "paused"))
     show_credits(act.output, balance)
     act.output.line("Its owner still wants the schedule (`enabled: true`); what comes of it is `paused`.")
@@ -206,7 +206,7 @@ def _automation_stops(act: SyncAct) -> Credits:
 def _edit_by_hand(act: SyncAct) -> Record:
     """A person changes a record that the sync has still to come to."""
     with act.output.stage(f"Editing {EDITED} by hand") as stage:
-        answer = act.person.patch_record(ENTITY, EDITED, EDIT)
+        answer = act.person.records.patch(ENTITY, EDITED, EDIT)
         charged = answer.charged or 0  # of what is free an answer need not speak
         stage.done(f"its shelf is now '{answer.body['attributes'].get('shelf')}', for {credits_text(charged)}")
     act.figures.check("The hand edit, credits", charged, 0)
@@ -217,10 +217,10 @@ def _edit_by_hand(act: SyncAct) -> Record:
 
 def _goes_on(act: SyncAct, stopped: Run) -> Run:
     """A top-up, and nothing else: nobody resumes anything."""
-    currency = act.person.credits().body["currency"]
+    currency = act.person.credits.get().body["currency"]
     order = {"credits": TOP_UP, "unit_price": UNIT_PRICE, "currency": currency, "reference": "demo"}
     with act.output.stage("Topping up") as stage:
-        granted = act.operator.top_up(act.workspace_id, order).body
+        granted = act.operator.workspaces.top_up(act.workspace_id, order).body
         stage.done(f"{credits_text(granted['credits'])} at {UNIT_PRICE} {currency} each")
     _becomes(act, "ENABLED")
     run = _follow(act, "The same run goes on by itself", stopped["run_id"], "finished")
@@ -238,9 +238,9 @@ def _settle(act: SyncAct, first: Run, stopped: Stopped, run: Run) -> dict[str, A
     """Every record against the supplier's file, and every credit against the log."""
     output, check = act.output, act.figures.check
     # The minute of its next firing may be near, and the figures are to stand still.
-    act.person.delete_schedule(SCHEDULE)
+    act.person.schedules.delete(SCHEDULE)
     _compare(act)
-    balance, operations = act.person.credits().body, _log(act)
+    balance, operations = act.person.credits.get().body, _log(act)
     before = {one["operation_id"] for one in stopped.operations}
     steps = [one for one in operations if one["run_id"] == run["run_id"]]
     known = {
@@ -303,7 +303,7 @@ def _follow(act: SyncAct, title: str, run_id: str, wanted: str) -> Run:
     with act.output.stage(title, total=1.0) as stage:
 
         def look() -> Run | None:
-            run = act.person.run(run_id).body
+            run = act.person.runs.get(run_id).body
             stage.advance_to(float(run["progress"]))
             stage.detail(outcome_text(run))
             return run if run["state"] in ENDED | {wanted} else None
@@ -317,18 +317,11 @@ def _follow(act: SyncAct, title: str, run_id: str, wanted: str) -> Run:
 
 def _catalogue(act: SyncAct) -> dict[str, Record]:
     """Every product, by its key, read by a person: free."""
-    found: dict[str, Record] = {}
-    cursor: str | None = None
-    while True:
-        page = act.person.records(ENTITY, limit=100, cursor=cursor).body
-        found |= {record["key"]: record for record in page["items"]}
-        cursor = page["next_cursor"]
-        if cursor is None:
-            return found
+    return {record["key"]: record for record in act.person.records.all(ENTITY)}
 
 
 def _log(act: SyncAct) -> list[Operation]:
-    return act.person.operations({}, limit=ALL_OPERATIONS)["items"]
+    return gather(act.person.operations.list, limit=ALL_OPERATIONS)["items"]
 
 
 def _firings(operations: list[Operation]) -> list[Operation]:

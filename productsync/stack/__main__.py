@@ -10,7 +10,7 @@ from productsync.failures import CommandFailure, StackFailure
 from productsync.settings import home
 from productsync.stack import build
 from productsync.stack.aws import Aws, refusals_told
-from productsync.stack.deploy import deploy
+from productsync.stack.deploy import ON_AWS, deploy
 from productsync.stack.operator_key import create_operator_key
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _deploy(stack_name: str, parameters: dict[str, str], *, another_key: bool) -
         stack_name,
         code=build.build_code(root, root / "build"),
         dependencies=build.build_dependencies(root, root / "build"),
-        parameters=parameters,
+        parameters={**ON_AWS, **parameters},
     )
     _say(
         sys.stdout.write,

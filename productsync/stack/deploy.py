@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 WAIT_SECONDS = 1800.0
 TAGS = {"Project": "productsync"}
 LOGGING_PARAMETER = "ApiGatewayLogging"
+ON_AWS = {"ApiKeyRequired": "true"}
+"""What a deployment to AWS has otherwise than the template's defaults, which are what the embedded CloudFormation can
+show to SAM: there, API Gateway counts the calls of each key.
+"""
 
 
 @dataclass(frozen=True, slots=True)

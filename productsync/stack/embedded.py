@@ -32,12 +32,15 @@ PARAMETERS = {
     "WorkerConcurrency": "0",
     "GuardConcurrency": "0",
     "ScheduleGroupInIam": "false",
+    "CorsOrigin": "http://localhost:3000",
     "SourceHosts": "localhost,127.0.0.1",
     "SourceBuckets": "productsync-sources",
 }
 """What the embedded stack has otherwise than the template's defaults: it answers on loopback without TLS, limits by
 itself how many functions run at once (given as a parameter, it takes the limit for text), and checks rights on
-schedules without their group. Feeds may be fetched from this machine, and from a bucket that whoever wants it makes.
+schedules without their group. Pages of
+this machine, at the port that most tools for pages take, may call it. Feeds may be fetched from this machine, and from
+a bucket that whoever wants it makes.
 """
 
 
@@ -216,9 +219,17 @@ def _put_gateway_responses(aws: Aws, api_id: str, template: dict[str, Any]) -> N
         gateway.put_gateway_response(
             restApiId=api_id,
             responseType=kind,
-            responseParameters={f"gatewayresponse.header.{name}": value for name, value in headers.items()},
+            responseParameters={f"gatewayresponse.header.{name}": _text(value) for name, value in headers.items()},
             responseTemplates=response["ResponseTemplates"],
             **status,
         )
     # As on AWS, they take effect when the API is deployed.
     gateway.create_deployment(restApiId=api_id, stageName=properties["StageName"])
+
+
+def _text(value: Any) -> str:
+    """The value of a header: a text, or the one choice that the template leaves to a parameter."""
+    if isinstance(value, str):
+        return value
+    _, named_origin, _ = value["Fn::If"]
+    return str(named_origin["Fn::Sub"]).replace("${CorsOrigin}", PARAMETERS["CorsOrigin"])

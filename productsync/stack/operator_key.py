@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 def create_operator_key(dynamodb: DynamoDBClient, work_table: str) -> str:
     """Makes an operator's key and returns its secret; the table keeps only a digest of it."""
     # The one place where the command line needs the functions' code, and only when it deploys.
-    from shared.workspaces import api_keys  # noqa: PLC0415  # the command line starts without it
+    from shared.workspaces import key_store  # noqa: PLC0415  # the command line starts without it
 
-    return api_keys.create_operator_key(dynamodb, work_table, lambda: datetime.now(UTC))
+    return key_store.create_operator_key(dynamodb, work_table, lambda: datetime.now(UTC))

@@ -2,13 +2,24 @@
 
 from shared.catalog.differences import differs, merged, same
 from shared.catalog.records import Mark, Record, record_size, to_record
-from shared.catalog.store import READ_BATCH, CatalogStore, RecordPage, cursor_behind, delete_record, put_record
+from shared.catalog.store import (
+    MAX_KEY_BYTES,
+    READ_BATCH,
+    CatalogStore,
+    RecordFilter,
+    RecordPage,
+    cursor_behind,
+    delete_record,
+    put_record,
+)
 
 __all__ = [
+    "MAX_KEY_BYTES",
     "READ_BATCH",
     "CatalogStore",
     "Mark",
     "Record",
+    "RecordFilter",
     "RecordPage",
     "cursor_behind",
     "delete_record",

@@ -1,10 +1,10 @@
 """The credit account: grants, drawing, operations, and the ledger, the one door through which anything is paid for."""
 
-from shared.credits.ledger import MAX_WRITES, Granted, GrantReferenceReused, GrantReplayed, Ledger, settlement_id
+from shared.channels import Channel
+from shared.credits.ledger import MAX_WRITES, Granted, GrantReferenceReused, GrantReplayed, Ledger, Look, settlement_id
 from shared.credits.model import (
     DRAWING_PRIORITY,
     Balance,
-    Channel,
     Draw,
     Grant,
     GrantKind,
@@ -42,6 +42,7 @@ __all__ = [
     "GrantReplayed",
     "Granted",
     "Ledger",
+    "Look",
     "OpenGrant",
     "Operation",
     "OperationFilter",

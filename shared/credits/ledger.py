@@ -8,16 +8,17 @@ read in the same order. It either all happens or nothing does (law 1).
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from shared import keys
+from shared.channels import Channel
 from shared.credits import account
 from shared.credits.drawing import Payment, after, drawable, pay
-from shared.credits.model import Balance, Channel, Draw, Grant, Operation, OperationKind
+from shared.credits.model import Balance, Draw, Grant, Operation, OperationKind
 from shared.credits.operations import put_operation, to_operation
 from shared.credits.plan import (
     ClientCall,
@@ -30,7 +31,7 @@ from shared.credits.plan import (
     Stale,
     UnknownWorkspace,
 )
-from shared.dynamo.reads import batch_get
+from shared.dynamo.reads import Place, batch_get, get_together
 from shared.dynamo.transactions import (
     MAX_TRANSACTION_ITEMS,
     Backoff,
@@ -77,6 +78,25 @@ class GrantReferenceReused:
     grant: Grant
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one request has read: the account (None: there is none, or nobody asked for it), what a retry of the call is
+    told (None: it is new), and the items of the other places, in the order asked for.
+    """
+
+    balance: Balance | None
+    told: Replayed | OperationIdReused | None
+    items: tuple[Item | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A balance, and when it was last read. Own charges are taken off it since; those of others are not."""
+
+    balance: Balance
+    read_at: datetime
+
+
 class Ledger:
     """The credit account of every workspace. Safe to share between threads.
 
@@ -91,7 +111,7 @@ class Ledger:
         self._table = table
         self._clock = clock
         self._backoff = backoff or Backoff()
-        self._views: OrderedDict[str, Balance] = OrderedDict()
+        self._views: OrderedDict[str, _View] = OrderedDict()
         self._views_lock = Lock()
 
     def commit(self, plan: Plan) -> Outcome:
@@ -106,7 +126,7 @@ class Ledger:
             if isinstance(outcome, Balance):
                 raise AssertionError("a plan that costs nothing has no balance to refuse it")
             return outcome
-        balance = self._views.get(plan.workspace_id) or self.balance(plan.workspace_id)
+        balance = self.last_seen(plan.workspace_id) or self.balance(plan.workspace_id)
         if balance is None:
             return UnknownWorkspace(plan.workspace_id)
         if pay(balance, plan.credits, plan.owe_up_to, now) is None:
@@ -125,13 +145,59 @@ class Ledger:
             balance = outcome
         raise StoreUnavailable(f"the balance of {plan.workspace_id} changed under {_MAX_DRAWS} attempts to draw on it")
 
-    def told(self, call: ClientCall) -> Replayed | OperationIdReused | None:
-        """What a retry of a client's call is answered; None when its key was not used before.
+    def look(
+        self, workspace_id: str, others: Sequence[Place] = (), *, call: ClientCall | None = None, balance: bool = True
+    ) -> Look:
+        """Reads what a call has to know before it is planned, in one request: its idempotency key, the balance unless
+        `balance` is False, and up to 98 other items of any table.
 
-        A look ahead, for checks that only a new call has to pass. `commit` decides.
+        A look ahead, for checks that only a new call has to pass, and for what is there to spend. `commit` decides.
+        Raises StoreUnavailable.
         """
-        answer = self._client.get_item(TableName=self._table, Key=call.key.attributes(), ConsistentRead=True)
-        return _replay_of_call(call, answer["Item"]) if "Item" in answer else None
+        wanted = list(others)
+        if call is not None:
+            wanted.append(Place(self._table, call.key))
+        if balance:
+            wanted.append(Place(self._table, keys.balance(workspace_id)))
+        found = get_together(self._client, wanted, self._backoff)
+        account_item = found.pop() if balance else None
+        known = found.pop() if call is not None else None
+        return Look(
+            balance=self._remember(account.to_balance(account_item)) if account_item else None,
+            told=_replay_of_call(call, known) if call is not None and known else None,
+            items=tuple(found),
+        )
+
+    def last_seen(self, workspace_id: str, *, within: timedelta | None = None) -> Balance | None:
+        """The last balance that was seen, with what was charged here since; None if there is none. One that was read
+        longer ago than `within` is forgotten: others may have spent a lot of it.
+        """
+        with self._views_lock:
+            view = self._views.get(workspace_id)
+            if view is None:
+                return None
+            if within is not None and self._clock() - view.read_at > within:
+                del self._views[workspace_id]
+                return None
+            return view.balance
+
+    def short_of(
+        self, workspace_id: str, credits: int, *, owe_up_to: int, within: timedelta
+    ) -> OutOfCredits | UnknownWorkspace | None:
+        """Why so many credits could not be paid now; None where they could, as far as was seen `within` this time.
+
+        A look ahead, before work that should not be done for nothing. Nobody is refused on what was seen before now.
+        """
+        seen = self.last_seen(workspace_id, within=within)
+        if seen is not None and pay(seen, credits, owe_up_to, self._clock()) is not None:
+            return None
+        balance = self.balance(workspace_id)
+        if balance is None:
+            return UnknownWorkspace(workspace_id)
+        now = self._clock()
+        if pay(balance, credits, owe_up_to, now) is not None:
+            return None
+        return OutOfCredits(credits, drawable(balance, now), balance.owed)
 
     def balance(self, workspace_id: str) -> Balance | None:
         """The balance as it is now, read consistently; None when there is no such account."""
@@ -225,7 +291,7 @@ class Ledger:
             return self._judge(plan, refused, charged=balance is not None)
         if balance is None:
             return Committed(operation, None)
-        return Committed(operation, self._remember(after(balance, payment)).spendable(now))
+        return Committed(operation, self._remember(after(balance, payment), read=False).spendable(now))
 
     def _judge(self, plan: Plan, refused: Refused, *, charged: bool) -> Outcome | Balance:
         """Reads the reasons in the order in which the items were sent; the first that applies is the outcome."""
@@ -257,9 +323,14 @@ class Ledger:
             return _replay_of_entry(plan, entry)
         return self._remember(account.to_balance(balance)) if balance else UnknownWorkspace(plan.workspace_id)
 
-    def _remember(self, balance: Balance) -> Balance:
+    def _remember(self, balance: Balance, *, read: bool = True) -> Balance:
+        """Keeps the balance as the last that was seen; one that was not `read` but reckoned is as old as what it was
+        reckoned from.
+        """
         with self._views_lock:
-            self._views[balance.workspace_id] = balance
+            known = self._views.get(balance.workspace_id)
+            read_at = self._clock() if read or known is None else known.read_at
+            self._views[balance.workspace_id] = _View(balance, read_at)
             self._views.move_to_end(balance.workspace_id)
             if len(self._views) > _REMEMBERED_BALANCES:
                 self._views.popitem(last=False)

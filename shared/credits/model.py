@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Context, Decimal, Inexact, localcontext
 from enum import StrEnum
 
+from shared.channels import Channel
 from shared.credits.prices import Action
 
 _EXACT = Context(prec=60, traps=[Inexact])
@@ -132,16 +133,6 @@ class RefusalReason(StrEnum):
     RULE_FAILED = "rule_failed"
     RULE_SUSPENDED = "rule_suspended"
     CHAIN_TOO_DEEP = "chain_too_deep"
-
-
-class Channel(StrEnum):
-    """How work came in (design section 3)."""
-
-    PERSON = "person"
-    API = "api"
-    SCHEDULE = "schedule"
-    RULE = "rule"
-    IMPORT = "import"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

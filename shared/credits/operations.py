@@ -9,7 +9,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from shared import keys
-from shared.credits.model import Channel, Draw, Operation, OperationKind, RefusalReason
+from shared.channels import Channel
+from shared.credits.model import Draw, Operation, OperationKind, RefusalReason
 from shared.credits.prices import Action
 from shared.dynamo.values import from_item, to_item
 from shared.dynamo.writes import Write, put_new

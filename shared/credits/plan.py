@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.credits.model import Channel, Operation, OperationKind, RefusalReason
+from shared.channels import Channel
+from shared.credits.model import Operation, OperationKind, RefusalReason
 from shared.credits.prices import Action
 from shared.dynamo.writes import Write
 from shared.keys import Item, Key

@@ -24,6 +24,8 @@ CONFIG = Config(
 )
 
 
-def dynamodb_client(**options: Any) -> DynamoDBClient:
-    """A low-level client; `options` go to `boto3.client` (an endpoint, credentials)."""
-    return boto3.client("dynamodb", config=CONFIG, **options)
+def dynamodb_client(config: Config | None = None, **options: Any) -> DynamoDBClient:
+    """A low-level client. `config` says what is to be otherwise than `CONFIG`; `options` go to `boto3.client` (an
+    endpoint, credentials).
+    """
+    return boto3.client("dynamodb", config=CONFIG if config is None else CONFIG.merge(config), **options)

@@ -1,9 +1,21 @@
-"""Single writes of records: by a key, which pays for them, and by a person, for whom they are free."""
+"""Writes of records, one by one or in batches: by a key, which pays for them, and by a person, whose hand is free."""
 
-from shared.edits.attributes import AttributeRefused, kept
-from shared.edits.commands import Edited, EditingRoom, EditOutcome, edit_record
+from shared.edits.attributes import MAX_NAME, AttributeRefused, kept
+from shared.edits.commands import (
+    MAX_BATCH_BYTES,
+    BatchEdited,
+    BatchOutcome,
+    Edited,
+    EditingRoom,
+    EditOutcome,
+    edit_batch,
+    edit_record,
+)
 from shared.edits.model import (
     ANY_VERSION,
+    MAX_BATCH,
+    Batch,
+    BatchItem,
     Change,
     Decision,
     Edit,
@@ -11,6 +23,8 @@ from shared.edits.model import (
     Merge,
     NoSuchRecord,
     NotAsExpected,
+    RecordVersion,
+    Refused,
     Remove,
     Replace,
     TooLarge,
@@ -18,7 +32,14 @@ from shared.edits.model import (
 
 __all__ = [
     "ANY_VERSION",
+    "MAX_BATCH",
+    "MAX_BATCH_BYTES",
+    "MAX_NAME",
     "AttributeRefused",
+    "Batch",
+    "BatchEdited",
+    "BatchItem",
+    "BatchOutcome",
     "Change",
     "Decision",
     "Edit",
@@ -29,9 +50,12 @@ __all__ = [
     "Merge",
     "NoSuchRecord",
     "NotAsExpected",
+    "RecordVersion",
+    "Refused",
     "Remove",
     "Replace",
     "TooLarge",
+    "edit_batch",
     "edit_record",
     "kept",
 ]

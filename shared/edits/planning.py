@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, assert_never
@@ -14,6 +15,7 @@ from shared.dynamo.values import MAX_ITEM_BYTES
 from shared.dynamo.writes import Write
 from shared.edits.attributes import merge
 from shared.edits.model import (
+    Batch,
     Change,
     Decision,
     Edit,
@@ -30,6 +32,12 @@ from shared.feeds.json_values import canonical
 from shared.ids import fingerprint, operation_id
 
 _ACTIONS = {Change.CREATE: Action.RECORD_CREATED, Change.UPDATE: Action.RECORD_UPDATED}
+_COUNTED = {
+    Change.CREATE: "created",
+    Change.UPDATE: "updated",
+    Change.NOTHING: "unchanged",
+    Change.DELETE: "deleted",
+}
 _METHODS = {Replace: "PUT", Merge: "PATCH", Remove: "DELETE"}
 _DESCRIBED = {
     Change.CREATE: "created a {} record",
@@ -68,40 +76,105 @@ def plan_edit(edit: Edit, decision: Decision, catalog_table: str, prices: PriceL
 
     A deletion costs the call only (design section 2).
     """
-    actions: dict[Action, int] = {}
-    if edit.channel is not Channel.PERSON:
-        actions = {Action.API_CALL: 1}
-        if decision.change in _ACTIONS:
-            actions[_ACTIONS[decision.change]] = 1
-    return Plan(
-        operation_id=_operation_id(edit),
-        workspace_id=edit.workspace_id,
-        kind=OperationKind.API_CALL,
-        channel=edit.channel,
-        at=edit.requested_at,
-        credits=prices.cost(actions),
-        fingerprint=_asked(edit),
-        actions=actions,
+    return _plan(
+        edit,
+        actions={} if edit.by_hand else _call_of(edit.channel) + _changed([decision]),
+        asked=_asked(edit),
         description=_DESCRIBED[decision.change].format(edit.entity),
+        prices=prices,
         call=call,
         writes=tuple(_writes(decision, catalog_table)),
     )
 
 
+def plan_batch(
+    batch: Batch,
+    results: Sequence[Decision | Refused],
+    catalog_table: str,
+    prices: PriceList,
+    call: ClientCall | None,
+) -> Plan:
+    """The plan of those edits that can be made. Each record that really changes costs; the call too, by key."""
+    decisions = [result for result in results if isinstance(result, Decision)]
+    written = Counter(decision.change for decision in decisions)
+    told = ", ".join(f"{written[change]} {word}" for change, word in _COUNTED.items() if written[change])
+    return _plan(
+        batch,
+        actions=_call_of(batch.channel) + _changed(decisions),
+        asked=_asked_of_batch(batch),
+        description=f"batch of {len(batch.items)} {batch.entity} records: {told or 'nothing written'}",
+        prices=prices,
+        call=call,
+        writes=tuple(write for decision in decisions for write in _writes(decision, catalog_table)),
+    )
+
+
+def batch_size(decisions: Iterable[Decision]) -> int:
+    """Bytes of what a batch writes, which one transaction has to hold."""
+    return sum(
+        record_size(decision.record)
+        for decision in decisions
+        if decision.record is not None and decision.change is not Change.NOTHING
+    )
+
+
 def client_call(edit: Edit, answer: str) -> ClientCall | None:
     """How the edit is recognised when its idempotency key comes again; None without one."""
-    if edit.idempotency_key is None:
-        return None
     route = f"{_METHODS[type(edit.change)]} /records/{edit.entity}/{edit.key}"
-    return ClientCall(keys.call(edit.workspace_id, route, edit.idempotency_key), _asked(edit), answer)
+    return _client_call(edit, route, _asked(edit), answer)
 
 
-def _operation_id(edit: Edit) -> str:
-    return operation_id(edit.requested_at, edit.workspace_id, "request", edit.request_id)
+def batch_call(batch: Batch, answer: str) -> ClientCall | None:
+    """How the batch is recognised when its idempotency key comes again; None without one."""
+    return _client_call(batch, f"POST /records/{batch.entity}/batch", _asked_of_batch(batch), answer)
+
+
+def _client_call(wish: Edit | Batch, route: str, asked: str, answer: str) -> ClientCall | None:
+    if wish.idempotency_key is None:
+        return None
+    return ClientCall(keys.call(wish.workspace_id, route, wish.idempotency_key), asked, answer)
+
+
+def _plan(
+    wish: Edit | Batch,
+    *,
+    actions: Mapping[Action, int],
+    asked: str,
+    description: str,
+    prices: PriceList,
+    call: ClientCall | None,
+    writes: tuple[Write, ...],
+) -> Plan:
+    return Plan(
+        operation_id=_operation_id(wish),
+        workspace_id=wish.workspace_id,
+        kind=OperationKind.API_CALL,
+        channel=wish.channel,
+        at=wish.requested_at,
+        credits=prices.cost(actions),
+        fingerprint=asked,
+        actions=dict(actions),
+        description=description,
+        call=call,
+        writes=writes,
+    )
+
+
+def _call_of(channel: Channel) -> Counter[Action]:
+    """The hand is free."""
+    return Counter() if channel is Channel.PERSON else Counter({Action.API_CALL: 1})
+
+
+def _changed(decisions: Iterable[Decision]) -> Counter[Action]:
+    return Counter(_ACTIONS[decision.change] for decision in decisions if decision.change in _ACTIONS)
+
+
+def _operation_id(wish: Edit | Batch) -> str:
+    return operation_id(wish.requested_at, wish.workspace_id, "request", wish.request_id)
 
 
 def _next_record(edit: Edit, seen: Record | None, attributes: Mapping[str, Any], now: datetime) -> Record:
-    paid_by = None if edit.channel is Channel.PERSON else _operation_id(edit)
+    paid_by = None if edit.by_hand else _operation_id(edit)
     if seen is not None:
         return replace(
             seen, attributes=attributes, version=seen.version + 1, updated_at=now, operation_id=paid_by, depth=0
@@ -143,8 +216,12 @@ def _asked(edit: Edit) -> str:
     return fingerprint("edit", method, edit.entity, edit.key, asked, _spelled(edit.expected))
 
 
+def _asked_of_batch(batch: Batch) -> str:
+    return fingerprint("batch", batch.entity, *map(_asked, batch.edits))
+
+
 def _spelled(expected: Expectation) -> str:
     return "/".join(
-        "" if versions is None else ",".join(sorted(map(str, versions)))
+        "any" if versions is None else ",".join(sorted(map(str, versions)))
         for versions in (expected.match, expected.none_match)
     )

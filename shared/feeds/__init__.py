@@ -1,4 +1,8 @@
-"""Feeds: definitions, presets, readers, mapping and folding. Files in, files out; nothing here knows of AWS."""
+"""Feeds: definitions, presets, readers, mapping and folding. Files in, files out; nothing here knows of AWS.
+
+`shared.feeds.preparing` is imported by itself: the API needs definitions alone, and would load the readers of all
+formats along with it.
+"""
 
 from shared.feeds.definition import (
     FeedDefinition,
@@ -13,20 +17,16 @@ from shared.feeds.definition import (
 )
 from shared.feeds.errors import FeedUnreadable
 from shared.feeds.limits import DEFAULT_LIMITS, Limits
-from shared.feeds.preparing import EntityCounts, PreparedFeed, prepare
 
 __all__ = [
     "DEFAULT_LIMITS",
-    "EntityCounts",
     "FeedDefinition",
     "FeedUnreadable",
     "Limits",
-    "PreparedFeed",
     "PresetDescription",
     "Problem",
     "ResolvedDefinition",
     "describe_presets",
-    "prepare",
     "preset_definition",
     "preset_names",
     "problems",

@@ -8,7 +8,10 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=1024)]
 ColumnNames = Annotated[list[ColumnName], Field(min_length=1, max_length=100)]
-EntityName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+ENTITY_PATTERN = "^[a-z][a-z0-9_]{0,31}$"
+"""What a kind of record may be called, wherever it is named."""
+
+EntityName = Annotated[str, Field(pattern=ENTITY_PATTERN)]
 
 
 _KINDS = {
@@ -47,4 +50,5 @@ Constant = Annotated[
 class Part(BaseModel):
     """A part of a definition: immutable, and strict about names it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    # Built when it is first needed: few functions, and few calls, need every part.
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)

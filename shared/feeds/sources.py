@@ -19,16 +19,18 @@ class UploadSource(Part):
 
 
 class S3Source(Part):
-    """An object in a bucket that the deployment names for this (see `shared.sources.rules`)."""
+    """An object in a bucket that the deployment names for this."""
 
+    # Which buckets: `shared.sources.rules`.
     type: Literal["s3"]
     bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
     key: Annotated[str, Field(min_length=1, max_length=1024)]
 
 
 class HttpSource(Part):
-    """An address on the web. Which hosts may be asked is seen when they are asked (see `shared.sources.addresses`)."""
+    """An address on the web. Which hosts may be asked is seen when they are asked."""
 
+    # How: `shared.sources.addresses`.
     type: Literal["http"]
     url: Annotated[str, Field(max_length=MAX_URL_CHARACTERS)]
 

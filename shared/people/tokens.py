@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 import jwt
 
-from shared.credits import Channel
+from shared.channels import Channel
 from shared.people.settings import PeopleSettings
 from shared.workspaces import Principal, Scope
 

@@ -15,6 +15,7 @@ import simplejson
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from shared.catalog import MAX_KEY_BYTES
 from shared.edits.attributes import AttributeRefused, kept
 from shared.feeds.fields import EntityName, Part
 from shared.feeds.limits import DEFAULT_LIMITS
@@ -29,9 +30,6 @@ MAX_TEXT = 4_000
 """Characters of all expressions of a definition. Each takes its time to be read, and room in memory from then on."""
 
 MAX_DECIMALS = 20
-MAX_KEY_BYTES = 1024
-"""Of a record's key: what DynamoDB takes for a sort key."""
-
 KEY = "key"
 """The name of a record's key in expressions. An attribute of that name can be read, as attributes["key"], and never be
 set. All other names, such as `entity` and `version`, are those of attributes and nothing else.

@@ -14,12 +14,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, assert_never
 
-from shared.catalog import Mark, Record, record_size, same
+from shared.catalog import MAX_KEY_BYTES, Mark, Record, record_size, same
 from shared.dynamo.values import MAX_ITEM_BYTES
 from shared.edits.attributes import AttributeRefused, kept
 from shared.feeds.exact_numbers import MAX_DIGITS, as_text
 from shared.rules.definition import (
-    MAX_KEY_BYTES,
     AttributeValue,
     ClearAction,
     CreateAction,

@@ -13,6 +13,7 @@ from shared.credits import (
     ClientCall,
     Committed,
     Ledger,
+    Look,
     OperationIdReused,
     OperationKind,
     OutOfCredits,
@@ -60,13 +61,12 @@ class Started:
 StartOutcome = Started | Replayed | OperationIdReused | OutOfCredits | UnknownWorkspace
 
 
-def replayed_start(wish: StartRun, ledger: Ledger) -> Replayed | OperationIdReused | None:
-    """What a wish that was granted before is answered; None for a new one, or one without an idempotency key.
-
-    A retry is answered whatever has become of its upload since (design section 9).
+def look_before_start(wish: StartRun, ledger: Ledger) -> Look:
+    """The account, and what a wish that was granted before is told: a retry is answered whatever has become of its
+    upload since (design section 9). A person needs no account to start a run.
     """
-    call = _client_call(wish, "")
-    return None if call is None else ledger.told(call)
+    pays = wish.channel is not Channel.PERSON
+    return ledger.look(wish.workspace_id, call=_client_call(wish, ""), balance=pays)
 
 
 def new_run(

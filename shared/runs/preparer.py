@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from shared.feeds import FeedDefinition, FeedUnreadable, PreparedFeed, prepare, resolve
+from shared.feeds import FeedDefinition, FeedUnreadable, resolve
+from shared.feeds.preparing import PreparedFeed, prepare
 from shared.runs.artifacts import ArtifactMissing, Manifest, RunArtifacts, UploadReplaced
 from shared.runs.model import Counts, Failure, Run, RunState, failed
 from shared.runs.pulling import Overtaken, PullRoom, pull

@@ -1,26 +1,32 @@
-"""Workspaces: how they are opened and topped up, their keys, and who a key stands for."""
+"""Workspaces: how they are opened and topped up, their keys, and who a key stands for.
 
-from shared.workspaces.api_keys import ApiKey, authenticate, create_operator_key, key_id_of, new_api_key, put_api_key
+Only what the authorizer needs can be had from here: it loads nothing else at a cold start. The rest is in `store`,
+`top_ups`, `key_store` and `key_commands`.
+"""
+
+from shared.workspaces.api_keys import (
+    ApiKey,
+    KeyState,
+    authenticate,
+    is_use_due,
+    key_id_of,
+    new_api_key,
+    note_use,
+    put_api_key,
+)
 from shared.workspaces.model import WORKSPACE_SCOPES, Principal, Scope, Workspace
-from shared.workspaces.store import IdempotencyKeyReused, Opened, WorkspaceStore
-from shared.workspaces.top_ups import ExpiresInThePast, TopUp, TopUpOutcome, top_up
 
 __all__ = [
     "WORKSPACE_SCOPES",
     "ApiKey",
-    "ExpiresInThePast",
-    "IdempotencyKeyReused",
-    "Opened",
+    "KeyState",
     "Principal",
     "Scope",
-    "TopUp",
-    "TopUpOutcome",
     "Workspace",
-    "WorkspaceStore",
     "authenticate",
-    "create_operator_key",
+    "is_use_due",
     "key_id_of",
     "new_api_key",
+    "note_use",
     "put_api_key",
-    "top_up",
 ]

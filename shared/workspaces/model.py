@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from shared.credits import Channel
+from shared.channels import Channel
 
 
 class Scope(StrEnum):

@@ -15,12 +15,17 @@ from shared.dynamo.writes import put_new
 from shared.ids import fingerprint, grant_id, new_workspace_id
 from shared.keys import Item, Key
 from shared.times import parse_rfc3339, to_rfc3339
-from shared.workspaces.api_keys import new_api_key, put_api_key
+from shared.workspaces.api_keys import new_api_key
+from shared.workspaces.key_commands import counted, forget
+from shared.workspaces.key_store import put_first
 from shared.workspaces.model import WORKSPACE_SCOPES, Scope, Workspace
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from shared.workspaces.usage_keys import UsageKeys
+
+_FIRST_KEY = "first key"
 _OPERATORS = "operators"
 _CREATE = "create-workspace"
 
@@ -50,11 +55,18 @@ class WorkspaceStore:
     """Opens workspaces."""
 
     def __init__(
-        self, client: DynamoDBClient, work_table: str, credit_table: str, *, backoff: Backoff | None = None
+        self,
+        client: DynamoDBClient,
+        work_table: str,
+        credit_table: str,
+        *,
+        usage: UsageKeys | None = None,
+        backoff: Backoff | None = None,
     ) -> None:
         self._client = client
         self._work_table = work_table
         self._credit_table = credit_table
+        self._usage = usage
         self._backoff = backoff or Backoff()
 
     def open(
@@ -66,7 +78,8 @@ class WorkspaceStore:
         workspace, under another idempotency key.
         """
         workspace = Workspace(workspace_id=new_workspace_id(now), name=name, created_at=now)
-        key, secret = new_api_key(workspace.workspace_id, WORKSPACE_SCOPES, now)
+        key, secret = new_api_key(workspace.workspace_id, WORKSPACE_SCOPES, now, name=_FIRST_KEY)
+        key = counted(self._usage, key)
         opened = Opened(
             workspace=workspace,
             key_id=key.key_id,
@@ -76,7 +89,7 @@ class WorkspaceStore:
         )
         writes = [
             put_new(self._work_table, _item(keys.workspace(workspace.workspace_id), _workspace_values(workspace))),
-            put_api_key(self._work_table, key),
+            *put_first(self._work_table, key),
             *account.open_account(self._credit_table, _starter_grant(workspace, starter_credits, currency)),
         ]
         if idempotency_key is not None:
@@ -84,6 +97,7 @@ class WorkspaceStore:
         refused = transact_write(self._client, [write.request for write in writes], self._backoff)
         if refused is None:
             return opened
+        forget(self._usage, key)
         known = refused.reasons[0]
         if idempotency_key is None or known is None or known.item is None:
             # All other identifiers here are new.

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from productsync.stack import EmbeddedStack
-from tests.bench import cost, deployed, deployed_rules, guard, preparing, rules, speed
+from tests.bench import calls, cost, deployed, deployed_rules, guard, loading, preparing, rules, speed, traffic
 from tests.bench.report import Report
 from tests.bench.workbench import Workbench, embedded_workbench
 
@@ -27,6 +27,7 @@ class Part(StrEnum):
     RACE = "race"
     GUARD = "guard"
     RULES = "rules"
+    API = "api"
     PREPARING = "preparing"
 
 
@@ -57,6 +58,11 @@ def main(
                 _rules(report, rules.Bench(workbench, folder))
             with EmbeddedStack.start(folder / "deployed-rules-stack") as stack:
                 _deployed_rules(report, stack, folder)
+        if part in {None, Part.API}:
+            with embedded_workbench(folder / "api-stack") as workbench:
+                _calls(report, workbench, folder)
+            with EmbeddedStack.start(folder / "deployed-api-stack") as stack:
+                _traffic(report, stack)
         if part in {None, Part.PREPARING}:
             _preparing(report, rows, folder)
     if report.missed:
@@ -143,6 +149,22 @@ def _deployed_rules(report: Report, stack: EmbeddedStack, folder: Path) -> None:
     with report.console.status(f"Importing {rules.RECORDS:,} records into the deployed platform, with a rule"):
         figures = list(deployed_rules.behind_an_import(stack, folder))
     report.show("Rules on the deployed platform", figures)
+
+
+def _calls(report: Report, workbench: Workbench, folder: Path) -> None:
+    """The API's code: what its calls take, and what it takes to load it."""
+    with report.console.status("Calling the API"):
+        bills = list(calls.Bench(workbench, folder).bills())
+    report.bill("Calls to the API (times are medians; with delays: 5 ms a request, 25 ms a transaction)", bills)
+    with report.console.status("Loading the API's code"):
+        loaded = list(loading.figures(folder))
+    report.show("Loading the functions' code, in processor time (medians)", loaded)
+
+
+def _traffic(report: Report, stack: EmbeddedStack) -> None:
+    with report.console.status("Calling the deployed platform"):
+        figures = list(traffic.Bench(stack).figures())
+    report.show("Calls to the deployed platform", figures)
 
 
 def _preparing(report: Report, rows: int, folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from shared.credits import Action, Channel, Committed, Granted, GrantKind, Ledger, OperationKind, Plan
 from shared.ids import operation_id
 from shared.times import utc_now
-from shared.workspaces import Opened, WorkspaceStore
+from shared.workspaces.store import Opened, WorkspaceStore
 from shared.workspaces.top_ups import TopUp, top_up
 
 if TYPE_CHECKING:

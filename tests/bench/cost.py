@@ -15,7 +15,7 @@ from shared.credits.operations import put_operation
 from shared.ids import fingerprint, operation_id
 from shared.keys import Item
 from shared.times import utc_now
-from shared.workspaces import Opened
+from shared.workspaces.store import Opened
 from tests.bench.feed import attributes_of, key_of, write_feed
 from tests.bench.report import Figure, at_most, exactly
 from tests.bench.workbench import CREDIT_TABLE, Import, Workbench

@@ -8,7 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from shared.feeds import FeedDefinition, prepare
+from shared.feeds import FeedDefinition
+from shared.feeds.preparing import prepare
 from tests.bench.feed import DEFINITION
 
 

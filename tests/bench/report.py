@@ -56,6 +56,22 @@ class Compared:
     is_exact: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """One call: the requests and write units that it took, which have their bounds, the read units, and how long it
+    took in milliseconds, without injected delays and with them. `added` is how much longer that was, with delays, than
+    the same work by somebody who charges nobody; None where there is no such work.
+    """
+
+    what: str
+    requests: Figure
+    write_units: Figure
+    read_units: float
+    plain: float
+    delayed: float
+    added: float | None
+
+
 @dataclass(slots=True)
 class Report:
     """Prints figures as they come, and remembers those that miss their bound."""
@@ -91,6 +107,24 @@ class Report:
             )
         self._print(table)
 
+    def bill(self, title: str, calls: Iterable[Billed]) -> None:
+        table = _table(title)
+        table.add_column("", ratio=1)
+        for heading in ("requests", "write units", "read units", "ms", "with delays", "added"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for call in calls:
+            table.add_row(
+                call.what,
+                _held(call.requests),
+                _held(call.write_units),
+                f"{call.read_units:,.1f}",
+                f"{call.plain:.1f}",
+                f"{call.delayed:.1f}",
+                "" if call.added is None else f"{call.added:+.1f}",
+            )
+            self.missed += [figure for figure in (call.requests, call.write_units) if not figure.is_kept]
+        self._print(table)
+
     def _print(self, table: Table) -> None:
         self.console.print(table)
         self.console.print()
@@ -109,6 +143,12 @@ def _bound(figure: Figure) -> str:
     if figure.bound is None:
         return ""
     return f"{_SIGNS[figure.holds]} {_number(figure, figure.bound)}"
+
+
+def _held(figure: Figure) -> str:
+    """The value beside its bound, in one cell."""
+    told = f"{_number(figure, figure.value)} {_bound(figure)}".rstrip()
+    return told if figure.is_kept else f"[bold red]{told}[/bold red]"
 
 
 def _verdict(figure: Figure) -> str:

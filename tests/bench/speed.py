@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from shared.workspaces import Opened
+from shared.workspaces.store import Opened
 from tests.bench.baselines import SERIAL, SIXTEEN, TRANSACTIONS, TRANSACTIONS_SIXTEEN
 from tests.bench.feed import write_feed
 from tests.bench.report import Compared, Figure, at_least

@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import ceil
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest, AWSResponse
     from botocore.client import BaseClient
     from botocore.httpsession import URLLib3Session
+
+    from shared.keys import Item
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +44,16 @@ class Usage:
     """What some work took of AWS. Every attempt is a request, one that was refused too.
 
     `write_units` are DynamoDB's own figures, with indexes. They leave out what was refused; `refused_units` are what
-    that would have come to, and the most that can be charged for it. `seconds` is wall time, `processor_seconds` the
-    time of this process's threads on a processor; `in_flight` are the moments between which single requests were under
-    way.
+    that would have come to, and the most that can be charged for it. `read_units` are counted from the items that were
+    answered, and only where `measured` is told to. `seconds` is wall time, `processor_seconds` the time of this
+    process's threads on a processor; `in_flight` are the moments between which single requests were under way.
     """
 
     requests: Counter[str] = field(default_factory=Counter)
     refused: int = 0
     write_units: float = 0.0
     refused_units: float = 0.0
+    read_units: float = 0.0
     seconds: float = 0.0
     processor_seconds: float = 0.0
     in_flight: list[tuple[float, float]] = field(default_factory=list)
@@ -61,6 +64,7 @@ class Usage:
             self.refused + other.refused,
             self.write_units + other.write_units,
             self.refused_units + other.refused_units,
+            self.read_units + other.read_units,
             self.seconds + other.seconds,
             self.processor_seconds + other.processor_seconds,
             self.in_flight + other.in_flight,
@@ -86,6 +90,7 @@ class Wire:
     def __init__(self) -> None:
         self.network = NO_DELAY
         self._usage: Usage | None = None
+        self._counts_reads = False
         self._lock = threading.Lock()
 
     def attach(self, client: BaseClient) -> None:
@@ -103,10 +108,13 @@ class Wire:
             events.register("after-call.dynamodb", self._count_capacity)
 
     @contextmanager
-    def measured(self, network: Network = NO_DELAY) -> Iterator[Usage]:
-        """Everything that is sent inside the block, over a `network` of that delay. Blocks do not nest."""
+    def measured(self, network: Network = NO_DELAY, *, reads: bool = False) -> Iterator[Usage]:
+        """Everything that is sent inside the block, over a `network` of that delay. Blocks do not nest.
+
+        With `reads`, read units are counted, which takes time of its own.
+        """
         usage = Usage()
-        self._usage, self.network = usage, network
+        self._usage, self.network, self._counts_reads = usage, network, reads
         processor, start = time.process_time(), time.perf_counter()
         try:
             yield usage
@@ -128,6 +136,8 @@ class Wire:
                 if response.status_code >= 400:
                     usage.refused += 1
                     usage.refused_units += written_units(operation, cast("bytes", request.body))
+                elif self._counts_reads:
+                    usage.read_units += read_units(operation, cast("bytes", request.body), response.content)
                 usage.in_flight.append((start, time.perf_counter()))
         return response
 
@@ -149,6 +159,43 @@ def written_units(operation: str, body: bytes) -> float:
     if operation == "TransactWriteItems":
         return 2.0 * sum(_units(write) for each in json.loads(body)["TransactItems"] for write in each.values())
     return float(_units(json.loads(body))) if operation in _WRITES else 0.0
+
+
+def read_units(operation: str, body: bytes, answer: bytes) -> float:
+    """Read units of a request to DynamoDB, none of one to any other service: counted from the items that it was
+    answered, since the embedded DynamoDB tells the same figure whatever their size (AWS documentation, "DynamoDB
+    consumed capacity"). A query must not filter: what it passes over is read too.
+    """
+    if operation not in _READS:
+        return 0.0
+    request, told = json.loads(body), json.loads(answer)
+    match operation:
+        case "GetItem":
+            return _read([stored_bytes(told.get("Item", {}))], request)
+        case "Query":
+            assert "FilterExpression" not in request, request
+            # What a query reads is rounded up once, for all of it.
+            return _read([sum(stored_bytes(item) for item in told["Items"])], request)
+        case "TransactGetItems":
+            return 2 * sum(_blocks(stored_bytes(each.get("Item", {}))) for each in told["Responses"])
+        case _:
+            return sum(
+                _of_batch(part, told["Responses"].get(table, [])) for table, part in request["RequestItems"].items()
+            )
+
+
+def _of_batch(asked: Mapping[str, Any], found: Sequence[Item]) -> float:
+    """Items that are not there cost as much as the smallest."""
+    return _read([stored_bytes(item) for item in found] + [0] * (len(asked["Keys"]) - len(found)), asked)
+
+
+def _read(sizes: Sequence[int], request: Mapping[str, Any]) -> float:
+    blocks = sum(map(_blocks, sizes))
+    return float(blocks) if request.get("ConsistentRead") else blocks / 2
+
+
+def _blocks(size: int) -> int:
+    return max(1, ceil(size / 4096))
 
 
 def _units(write: Mapping[str, Any]) -> int:

@@ -30,7 +30,7 @@ from shared.runs.preparer import PrepareRoom, prepare_run
 from shared.runs.store import RunStore
 from shared.runs.worker import Workshop, work
 from shared.times import utc_now
-from shared.workspaces import Opened, WorkspaceStore
+from shared.workspaces.store import Opened, WorkspaceStore
 from tests.bench.api import Api
 from tests.bench.feed import DEFINITION
 from tests.bench.wire import NO_DELAY, Network, Usage, Wire
@@ -115,8 +115,25 @@ class Workbench:
             "OWED_CAP": "0",
             "MAX_FEED_BYTES": str(1 << 30),
             "IMPORT_LEG_SECONDS": "600",
+            "STACK_NAME": "bench",
+            "USAGE_PLAN_NAME": "bench",
+            "OPERATORS_GATEWAY_KEY_ID": "bench",
+            "OPERATORS_USAGE_KEY": "operators",
+            "SHARED_USAGE_KEY": "shared",
+            "PEOPLE_USAGE_KEY": "people",
+            "DOCUMENTS_USAGE_KEY": "documents",
+            "PREFLIGHT_USAGE_KEY": "preflight",
+            "PERSON_CALLS_PER_HOUR": str(CREDITS),
+            "PERSON_CALLS_PER_DAY": str(CREDITS),
         }
         return Api(self.endpoint, environment, self.wire)
+
+    def upload(self, workspace_id: str, file: Path) -> tuple[str, str]:
+        """Uploads a feed: the upload's identifier, and the tag of what it holds."""
+        upload_id = new_upload_id(utc_now())
+        with file.open("rb") as content:
+            stored = self._s3.put_object(Bucket=BUCKET, Key=upload_key(workspace_id, FEED, upload_id), Body=content)
+        return upload_id, stored["ETag"]
 
     def import_feed(self, account: Opened, file: Path, network: Network = NO_DELAY, api: Api | None = None) -> Import:
         """Runs a feed to its end: started by the command behind the API, or through all of the `api`.
@@ -124,12 +141,10 @@ class Workbench:
         Each part begins with nothing in memory, like a function that starts cold.
         """
         workspace_id = account.workspace.workspace_id
-        upload_id = new_upload_id(utc_now())
-        with file.open("rb") as content:
-            stored = self._s3.put_object(Bucket=BUCKET, Key=upload_key(workspace_id, FEED, upload_id), Body=content)
+        upload_id, etag = self.upload(workspace_id, file)
         with self.wire.measured(network) as start:
             if api is None:
-                run_id = self._start(workspace_id, upload_id, stored["ETag"])
+                run_id = self._start(workspace_id, upload_id, etag)
             else:
                 run_id = api.start_run(str(account.secret), FEED, upload_id)
         with self.wire.measured(network) as prepare:

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from shared import keys
 from shared.catalog import Record
 from shared.credits import Channel, OperationIdReused, OutOfCredits, PriceList, Replayed, Stale
 from shared.edits import (
@@ -21,6 +22,7 @@ from shared.edits import (
     Merge,
     NoSuchRecord,
     NotAsExpected,
+    RecordVersion,
     Remove,
     Replace,
     TooLarge,
@@ -148,10 +150,27 @@ def test_a_write_by_key_needs_its_credits_and_a_person_needs_none(open_account: 
 def test_an_edit_by_hand_touches_no_account(open_account: OpenAccount) -> None:
     account = open_account(0)
     client = account.world.dynamodb()
-    line = Line(client)
+    sent: list[bytes] = []
+
+    def noted(request: AWSPreparedRequest, send: Send) -> AWSResponse:
+        assert isinstance(request.body, bytes)
+        sent.append(request.body)
+        return send()
+
+    line = Line(client, script=lambda _index, _operation: noted)
     assert cost(Hand(account, Channel.PERSON, client)(Replace({"title": "Drill"}))) == 0
     # Neither the balance is read nor drawn on: nothing that automation is busy with can hold it up.
-    assert line.requests == ["GetItem", "TransactWriteItems"]
+    assert line.requests == ["BatchGetItem", "TransactWriteItems"]
+    assert not any(keys.balance(account.workspace_id).pk.encode() in body for body in sent)
+
+
+def test_a_write_by_key_is_one_read_and_one_transaction(open_account: OpenAccount) -> None:
+    account = open_account(100)
+    client = account.world.dynamodb()
+    line = Line(client)
+    # The record, the idempotency key and the balance are read together, by a process that has seen none of them.
+    assert cost(Hand(account, dynamodb=client)(Replace({"title": "Drill"}), idempotency_key="one")) == 2
+    assert line.requests == ["BatchGetItem", "TransactWriteItems"]
 
 
 def test_a_record_says_who_paid_for_its_last_write(open_account: OpenAccount) -> None:
@@ -282,10 +301,10 @@ def test_a_change_in_between_is_seen_and_the_edit_made_on_top_of_it(open_account
         (Remove(), Expectation(), "deleted", NoSuchRecord),
         (Remove(), Expectation(), "changed", Edited),
         (Replace({"n": 2}), Expectation(), "deleted", Edited),
-        (Replace({"n": 2}), Expectation(match=frozenset({1})), "changed", NotAsExpected),
-        (Replace({"n": 2}), Expectation(match=frozenset({1})), "deleted", NotAsExpected),
-        (Merge({"n": 2}), Expectation(match=frozenset({1})), "changed", NotAsExpected),
-        (Remove(), Expectation(match=frozenset({1})), "changed", NotAsExpected),
+        (Replace({"n": 2}), Expectation(match=frozenset({RecordVersion(1)})), "changed", NotAsExpected),
+        (Replace({"n": 2}), Expectation(match=frozenset({RecordVersion(1)})), "deleted", NotAsExpected),
+        (Merge({"n": 2}), Expectation(match=frozenset({RecordVersion(1)})), "changed", NotAsExpected),
+        (Remove(), Expectation(match=frozenset({RecordVersion(1)})), "changed", NotAsExpected),
     ],
 )
 def test_what_was_expected_is_judged_on_what_stands_there_when_it_is_written(

@@ -15,7 +15,7 @@ from shared.runs.commands import (
     StartOutcome,
     StartRun,
     cancel_run,
-    replayed_start,
+    look_before_start,
     resume_run,
     start_run,
 )
@@ -86,7 +86,7 @@ def test_a_start_with_the_same_idempotency_key_is_made_once_even_with_the_last_c
 ) -> None:
     account = open_account(1)
     asked = wish(account, idempotency_key="key")
-    assert replayed_start(asked, account.ledger()) is None
+    assert look_before_start(asked, account.ledger()).told is None
     first = start(account, asked)
     assert isinstance(first, Started)
 
@@ -94,7 +94,7 @@ def test_a_start_with_the_same_idempotency_key_is_made_once_even_with_the_last_c
         again = start(account, replace(asked, request_id=request))
         assert isinstance(again, Replayed)
         assert again.answer == f'{{"run_id":"{first.run.run_id}"}}'
-        assert replayed_start(replace(asked, request_id=request), account.ledger()) == again
+        assert look_before_start(replace(asked, request_id=request), account.ledger()).told == again
     for other in ({"upload_id": "up_2"}, {"dry_run": True}):
         assert isinstance(start(account, replace(asked, request_id="request 4", **other)), OperationIdReused)
     assert listed(account) == [first.run]

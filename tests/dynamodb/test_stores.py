@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.catalog import Record, put_record
+from shared.catalog import Record, RecordFilter, cursor_behind, put_record
 from shared.credits import Action, OperationFilter, OperationKind, OperationLog
 from shared.ids import new_run_id, operation_id
 from shared.runs.artifacts import Rejection
 from shared.runs.model import Counts, Cursor, Failure, PauseReason, Run, RunState
 from shared.runs.store import Doorbell, put_new_run
 from tests.support.faults import Line, Send
-from tests.support.imports import FEED, Import, a_feed, fill_catalogue
+from tests.support.imports import FEED, Import, a_feed, edit_by_hand, fill_catalogue
 from tests.support.money import MORNING, Account, HandClock, plain_dynamodb
 
 if TYPE_CHECKING:
@@ -64,6 +64,66 @@ def test_a_page_reads_no_more_than_it_shows(open_account: OpenAccount) -> None:
     Line(client, script=lambda _index, _operation: noted)
     account.world.catalog(client).page(account.workspace_id, "product", 5)
     assert limits == [6]
+
+
+def listed(account: Account, limit: int, wanted: RecordFilter) -> list[str]:
+    """The keys of a whole listing, page by page."""
+    found: list[str] = []
+    cursor = None
+    while True:
+        page = account.world.catalog().page(account.workspace_id, "product", limit, cursor, wanted)
+        assert len(page.records) <= limit
+        found += [record.key for record in page.records]
+        cursor = page.cursor
+        if cursor is None:
+            return found
+
+
+@pytest.mark.parametrize("limit", [1, 7, 100])
+def test_a_listing_by_prefix_gives_what_begins_so(open_account: OpenAccount, limit: int) -> None:
+    account = open_account(0)
+    keys = {f"{shop}/{n}" for shop in ("a", "ab", "ä") for n in range(20)}
+    fill_catalogue(account, {("product", key): {} for key in keys})
+    for prefix in ("a", "a/", "ab", "ä/1", "ab/19", "nothing"):
+        found = listed(account, limit, RecordFilter(key_prefix=prefix))
+        assert sorted(found) == sorted(key for key in keys if key.startswith(prefix))
+
+
+@pytest.mark.parametrize("limit", [1, 7, 100])
+def test_a_listing_of_what_was_updated_gives_it_once(open_account: OpenAccount, clock: HandClock, limit: int) -> None:
+    account = open_account(0)
+    fill_catalogue(account, {("product", f"p{n}"): {"text": "x" * 100_000} for n in range(40)})
+    clock.advance(hours=1)
+    since = clock()
+    for n in range(10, 15):
+        edit_by_hand(account, ("product", f"p{n}"), {"n": 1})
+    assert sorted(listed(account, limit, RecordFilter(updated_since=since))) == [f"p{n}" for n in range(10, 15)]
+    assert listed(account, limit, RecordFilter("p11", since)) == ["p11"]
+    clock.advance(milliseconds=1)
+    assert listed(account, limit, RecordFilter(updated_since=clock())) == []
+
+
+def test_a_listing_that_finds_nothing_stays_bounded(open_account: OpenAccount, clock: HandClock) -> None:
+    account = open_account(0)
+    # A query reads 1 MB at most, so that these are more queries than one page makes.
+    fill_catalogue(account, {("product", f"p{n}"): {"text": "x" * 390_000} for n in range(110)})
+    clock.advance(hours=1)
+    client = account.world.dynamodb()
+    line = Line(client)
+    page = account.world.catalog(client).page(
+        account.workspace_id, "product", 10, None, RecordFilter(updated_since=clock())
+    )
+    assert (page.records, page.cursor is None) == ((), False)
+    assert len(line.requests) == 32
+    assert listed(account, 10, RecordFilter(updated_since=clock())) == []
+
+
+def test_the_cursor_of_another_prefix_is_refused(open_account: OpenAccount) -> None:
+    account = open_account(0)
+    fill_catalogue(account, {("product", f"a{n}"): {} for n in range(5)})
+    catalog = account.world.catalog()
+    with pytest.raises(ValueError, match="cursor"):
+        catalog.page(account.workspace_id, "product", 1, cursor_behind("a1"), RecordFilter("b"))
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "07", "x:y", "-1:a"])

@@ -16,17 +16,10 @@ from shared.credits import GrantKind, GrantReferenceReused, GrantReplayed, Unkno
 from shared.credits.ledger import Granted, Ledger
 from shared.dynamo.values import to_item
 from shared.feeds.store import FeedStore
-from shared.workspaces import (
-    WORKSPACE_SCOPES,
-    ExpiresInThePast,
-    IdempotencyKeyReused,
-    Opened,
-    TopUp,
-    WorkspaceStore,
-    authenticate,
-    create_operator_key,
-    top_up,
-)
+from shared.workspaces import WORKSPACE_SCOPES, authenticate
+from shared.workspaces.key_store import create_operator_key
+from shared.workspaces.store import IdempotencyKeyReused, Opened, WorkspaceStore
+from shared.workspaces.top_ups import ExpiresInThePast, TopUp, top_up
 from tests.support.money import AT_ONCE, Account, HandClock, World, plain_dynamodb
 
 
@@ -62,8 +55,9 @@ def test_a_new_workspace_has_its_starter_credits_and_a_key_that_works(
     (grant,) = ledger.grants(workspace_id)
     assert (grant.kind, grant.credits, grant.unit_price, grant.priority) == (GrantKind.FREE, 5000, Decimal(0), 10)
     assert opened.secret is not None
-    principal = authenticate(plain_dynamodb(world), world.work_table, opened.secret)
-    assert principal is not None
+    key = authenticate(plain_dynamodb(world), world.work_table, opened.secret, clock())
+    assert key is not None
+    principal = key.principal
     assert (principal.workspace_id, principal.key_id) == (workspace_id, opened.key_id)
     assert principal.scopes == set(WORKSPACE_SCOPES)
 
@@ -97,14 +91,14 @@ def test_a_revoked_key_is_refused_at_once(world: World, workspaces: WorkspaceSto
         UpdateExpression="SET revoked_at = :now",
         ExpressionAttributeValues=to_item({":now": "2026-03-02T08:00:00.000Z"}),
     )
-    assert authenticate(client, world.work_table, opened.secret) is None
+    assert authenticate(client, world.work_table, opened.secret, clock()) is None
 
 
 def test_an_operator_s_key_works_and_belongs_to_no_workspace(world: World, clock: HandClock) -> None:
     client = plain_dynamodb(world)
-    principal = authenticate(client, world.work_table, create_operator_key(client, world.work_table, clock))
-    assert principal is not None
-    assert principal.workspace_id is None
+    key = authenticate(client, world.work_table, create_operator_key(client, world.work_table, clock), clock())
+    assert key is not None
+    assert key.principal.workspace_id is None
 
 
 # --- top-ups ---

@@ -190,9 +190,11 @@ def test_content_types_are_not_looked_at(operator: Caller, content_type: str) ->
 
 def test_unknown_paths_and_methods_are_problems_too(customer: Caller) -> None:
     assert refusal(customer("GET", "/no-such-thing"), 404) == "not-found"
-    assert refusal(customer("GET", "/records/product/a/b/../../../no-such-thing"), 404) == "not-found"
-    assert refusal(customer("PATCH", "/credits"), 404) == "not-found"
-    assert refusal(customer("DELETE", "/runs/run_1"), 404) == "not-found"
+    assert fields(customer("GET", "/records/product/a/b/../../../no-such-thing")) == ["entity"]
+    for method, path, allowed in (("PATCH", "/credits", "GET, OPTIONS"), ("DELETE", "/runs/run_1", "GET, OPTIONS")):
+        answer = customer(method, path)
+        assert refusal(answer, 405) == "method-not-allowed"
+        assert answer.headers["Allow"] == allowed
 
 
 # --- feeds ---

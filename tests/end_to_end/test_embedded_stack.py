@@ -136,8 +136,8 @@ def test_an_unknown_parameter_is_refused(tmp_path: Path) -> None:
     [
         ("/v1/credits", {"Authorization": "Bearer no-such-key"}, 401, "unauthorized"),
         ("/v1/credits", {}, 401, "unauthorized"),
-        # On AWS a path that does not exist asks for a key first (docs/deploy.md).
-        ("/v1/no-such-path", {}, 404, "not-found"),
+        # Nobody is told which paths exist.
+        ("/v1/no-such-path", {}, 401, "unauthorized"),
         ("/v1", {}, 404, "not-found"),
     ],
 )

@@ -52,14 +52,14 @@ class Shop:
     def imports(self, file: Path, definition: dict[str, Any]) -> Run:
         """Imports a file; checks that the run, its operations, the catalogue and the balance say the same."""
         feed_id = f"feed-{uuid4().hex[:8]}"
-        self.client.put_feed(feed_id, definition)
-        before = self.client.credits().body["available"]
+        self.client.feeds.put(feed_id, definition)
+        before = self.client.credits.get().body["available"]
         started = start_import(self.client, Output(as_json=True), feed_id, file, dry_run=False)
         run = wait_for(self.client, Output(as_json=True), started.run)
         assert run["state"] == "finished", run["error"]
         assert run["credits"] == run["created"] + run["updated"]
         assert self.books.credits_of(run["run_id"]) == run["credits"]
-        assert before - self.client.credits().body["available"] == run["credits"] + 1
+        assert before - self.client.credits.get().body["available"] == run["credits"] + 1
         assert started.charged == 1
         return run
 
@@ -73,9 +73,9 @@ def client(stack: EmbeddedStack, *, api_key: str | None = None, operator_key: st
 def shop(stack: EmbeddedStack, dynamodb: DynamoDBClient, tables: Tables) -> Iterator[Shop]:
     """A new workspace with credits enough for any of the files."""
     with client(stack, operator_key=stack.operator_key) as operator:
-        opened = operator.create_workspace("a shop").body
+        opened = operator.workspaces.create("a shop").body
         order = {"credits": 95_000, "unit_price": "0.01", "currency": "EUR", "reference": "order-1"}
-        operator.top_up(opened["workspace_id"], order)
+        operator.workspaces.top_up(opened["workspace_id"], order)
     with client(stack, api_key=opened["api_key"]["secret"]) as customer:
         yield Shop(customer, Books(opened["workspace_id"], dynamodb, tables))
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from shared.feeds import DEFAULT_LIMITS, FeedDefinition, Limits, PreparedFeed, prepare
+from shared.feeds import DEFAULT_LIMITS, FeedDefinition, Limits
+from shared.feeds.preparing import PreparedFeed, prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -236,5 +236,11 @@ def edit_by_hand(account: Account, name: Name, attributes: Attributes | None) ->
     elif attributes is None:
         client.delete_item(TableName=table, Key=record.primary_key.attributes())
     else:
-        edited = replace(record, attributes=attributes, version=record.version + 1, operation_id=None)
+        edited = replace(
+            record,
+            attributes=attributes,
+            version=record.version + 1,
+            updated_at=account.clock(),
+            operation_id=None,
+        )
         client.put_item(TableName=table, Item=record_item(edited))

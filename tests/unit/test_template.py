@@ -11,11 +11,14 @@ import pytest
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
+from functions.api.edge.headers import SECURITY
 from productsync.stack.build import PYTHON_VERSION
+from productsync.stack.deploy import ON_AWS
 from shared.credits.levels import FULL, THRESHOLDS
 from shared.rules.doorbells import RuleDoorbell
 from shared.runs.store import Doorbell
 from shared.schedules.store import DOORBELL as SCHEDULE_DOORBELL
+from shared.workspaces.key_store import MAX_KEYS
 from tests.support.filters import matches
 from tests.support.functions import sample
 
@@ -31,16 +34,26 @@ FUNCTIONS = {
     "CreditSweep",
     "FeedPreparer",
     "ImportWorker",
+    "OperatorApi",
+    "PublicApi",
     "RuleRunner",
     "RuleWorker",
     "RunDispatcher",
     "ScheduleRunner",
 }
 
-ROUTES = {
+OPERATORS = {
     ("POST", "/workspaces"),
     ("POST", "/workspaces/{workspace_id}/people"),
     ("POST", "/workspaces/{workspace_id}/top-ups"),
+}
+"""What operators call, and nobody else."""
+
+ROUTES = {
+    ("GET", "/keys"),
+    ("POST", "/keys"),
+    ("POST", "/keys/{key_id}/rotate"),
+    ("DELETE", "/keys/{key_id}"),
     ("GET", "/credits"),
     ("GET", "/presets"),
     ("GET", "/presets/{name}"),
@@ -70,14 +83,22 @@ ROUTES = {
     ("GET", "/operations"),
     ("GET", "/operations/{operation_id}"),
     ("GET", "/records/{entity}"),
+    ("POST", "/records/{entity}/batch"),
+    ("GET", "/records/{entity}/batch"),
+    ("PUT", "/records/{entity}/batch"),
+    ("PATCH", "/records/{entity}/batch"),
+    ("DELETE", "/records/{entity}/batch"),
     ("GET", "/records/{entity}/{key+}"),
     ("PUT", "/records/{entity}/{key+}"),
     ("PATCH", "/records/{entity}/{key+}"),
     ("DELETE", "/records/{entity}/{key+}"),
 }
 
-THE_REST = ("X-AMAZON-APIGATEWAY-ANY-METHOD", "/{proxy+}")
+THE_REST = {(method, "/{proxy+}") for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")}
 """What no route takes: the function answers it as a problem."""
+
+PUBLIC = {("GET", "/docs"), ("GET", "/openapi.json"), ("OPTIONS", "/{proxy+}")}
+"""What needs no credential."""
 
 # Actions that AWS defines without a resource, so that there is nothing narrower than `*`.
 WITHOUT_RESOURCE = {"scheduler:ListSchedules", "xray:PutTelemetryRecords", "xray:PutTraceSegments"}
@@ -138,7 +159,9 @@ def refers_to(value: Any) -> set[str]:
             target = value["Fn::GetAtt"]
             return {target[0] if isinstance(target, list) else target.split(".")[0]}
         if "Fn::Sub" in value:
-            return {part.split("}")[0].split(".")[0] for part in value["Fn::Sub"].split("${")[1:]}
+            text, names = value["Fn::Sub"] if isinstance(value["Fn::Sub"], list) else (value["Fn::Sub"], {})
+            found = {part.split("}")[0].split(".")[0] for part in text.split("${")[1:]}
+            return (found - set(names)) | refers_to(names)
         return set().union(*map(refers_to, value.values()))
     if isinstance(value, list):
         return set().union(*map(refers_to, value))
@@ -181,12 +204,16 @@ def test_each_function_has_a_role_of_its_own_and_no_managed_policy() -> None:
         assert "ManagedPolicyArns" not in resources()[role]["Properties"]
 
 
-def test_the_authorizer_reads_keys_and_nothing_else_of_the_tables() -> None:
+def test_the_authorizer_reads_keys_notes_their_use_and_nothing_else_of_the_tables() -> None:
     allowed = [
         one for role, one in statements() if role == "AuthorizerRole" and "dynamodb" in json.dumps(one["Action"])
     ]
-    assert [one["Action"] for one in allowed] == [["dynamodb:GetItem"]]
-    assert allowed[0]["Condition"]["ForAllValues:StringLike"] == {"dynamodb:LeadingKeys": "KEY#*"}
+    assert [one["Action"] for one in allowed] == [["dynamodb:GetItem"], ["dynamodb:UpdateItem"]]
+    for one in allowed:
+        assert refers_to(one["Resource"]) == {"WorkTable"}
+        assert one["Condition"]["ForAllValues:StringLike"] == {"dynamodb:LeadingKeys": "KEY#*"}
+    # It cannot make a key good again, or give it scopes.
+    assert allowed[1]["Condition"]["ForAllValues:StringEquals"] == {"dynamodb:Attributes": ["pk", "sk", "last_used_at"]}
 
 
 def test_only_who_pays_may_write_to_the_credit_table_and_the_guard_which_books_what_has_lapsed() -> None:
@@ -200,6 +227,7 @@ def test_only_who_pays_may_write_to_the_credit_table_and_the_guard_which_books_w
         "ApiRole",
         "CreditGuardRole",
         "ImportWorkerRole",
+        "OperatorApiRole",
         "RuleRunnerRole",
         "RuleWorkerRole",
         "ScheduleRunnerRole",
@@ -219,7 +247,12 @@ def test_the_api_alone_deletes_records_and_definitions_and_the_rules_worker_what
     for role, statement in statements():
         if "dynamodb:DeleteItem" in as_list(statement["Action"]):
             deleting.setdefault(role, set()).update(refers_to(statement["Resource"]))
-    assert deleting == {"ApiRole": {"CatalogTable", "WorkTable"}, "RuleWorkerRole": {"WorkTable"}}
+    assert deleting == {
+        "ApiRole": {"CatalogTable", "WorkTable"},
+        # What was remembered of calls that came to nothing.
+        "OperatorApiRole": {"WorkTable"},
+        "RuleWorkerRole": {"WorkTable"},
+    }
 
 
 def test_who_reads_files_is_told_which_are_missing() -> None:
@@ -234,6 +267,29 @@ def test_who_reads_files_is_told_which_are_missing() -> None:
             listers[role] = set(as_list(statement["Condition"]["StringLike"]["s3:prefix"]))
     assert readers == listers
     assert set(readers) == {"ApiRole", "FeedPreparerRole", "ImportWorkerRole"}
+
+
+def test_what_is_public_is_answered_without_any_rights_but_to_log_and_trace() -> None:
+    allowed = {statement["Sid"] for role, statement in statements() if role == "PublicApiRole"}
+    assert allowed == {"Logs", "Traces"}
+    others = [one["Roles"] for one in of_type("AWS::IAM::Policy").values()]
+    assert {"Ref": "PublicApiRole"} not in [role for roles in others for role in roles]
+
+
+def test_who_answers_operators_reads_and_writes_accounts_and_no_catalogue() -> None:
+    allowed = {
+        one["Sid"]: (set(as_list(one["Action"])), refers_to(one["Resource"]))
+        for role, one in statements()
+        if role == "OperatorApiRole" and one["Sid"] not in {"Logs", "Traces"}
+    }
+    assert allowed == {
+        "Credits": ({"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}, {"CreditTable"}),
+        "Work": ({"dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}, {"WorkTable"}),
+        "AddPeople": (
+            {"cognito-idp:AdminCreateUser", "cognito-idp:AdminGetUser", "cognito-idp:AdminSetUserPassword"},
+            {"People"},
+        ),
+    }
 
 
 # --- data ---
@@ -558,10 +614,13 @@ def test_functions_are_told_what_they_read_of_the_environment(name: str) -> None
         read += (TEMPLATE.parent / "functions" / "api" / "services.py").read_text(encoding="utf-8")
     told = set(resources()[name]["Properties"]["Environment"]["Variables"])
     for settings, variables in {
+        "PaceLimits": {"PERSON_CALLS_PER_HOUR", "PERSON_CALLS_PER_DAY"},
         "Target": {"SCHEDULE_GROUP", "SCHEDULE_RUNNER_ARN", "SCHEDULE_ROLE_ARN", "SCHEDULE_DEAD_LETTERS_ARN"},
         "GuardSettings": {"GUARD_QUEUE_URL"},
         "RuleSettings": {"RULE_QUEUE_URL", "MAX_CHAIN_DEPTH", "RULE_FIRINGS_PER_HOUR"},
         "AnnouncementSettings": {"CREDIT_EVENTS_TOPIC_ARN"},
+        "UsageSettings": {"STACK_NAME", "USAGE_PLAN_NAME", "OPERATORS_GATEWAY_KEY_ID"},
+        "AuthorizerSettings": {"WORK_TABLE", *(f"{name}_USAGE_KEY" for name in USAGE_KEYS)},
         "SourceSettings": {"SOURCE_HOSTS", "SOURCE_BUCKETS", "SOURCE_SECRETS_PREFIX"},
     }.items():
         if f"{settings}.from_environment" in read:
@@ -692,13 +751,77 @@ def api_body() -> dict[str, Any]:
 
 def test_the_api_has_exactly_these_routes() -> None:
     routes = {(method.upper(), path) for path, methods in api_body()["paths"].items() for method in methods}
-    assert routes == ROUTES | {THE_REST}
+    assert routes == ROUTES | OPERATORS | PUBLIC | THE_REST
+
+
+def routes_of(function: str) -> set[tuple[str, str]]:
+    """The routes whose calls a function answers."""
+    events = [event["Properties"] for event in source()["Resources"][function]["Properties"]["Events"].values()]
+    return {(event["Method"], event["Path"]) for event in events}
+
+
+def test_each_route_is_answered_by_the_function_with_the_rights_for_it() -> None:
+    assert routes_of("Api") == ROUTES
+    assert routes_of("OperatorApi") == OPERATORS
+    assert routes_of("PublicApi") == PUBLIC | THE_REST
+    functions = of_type("AWS::Lambda::Function")
+    same = [
+        {part: functions[name][part] for part in ("Handler", "Code", "MemorySize", "Timeout")}
+        for name in ("Api", "OperatorApi", "PublicApi")
+    ]
+    assert same[0] == same[1] == same[2]
+
+
+def test_the_functions_of_the_api_are_told_what_their_routes_read() -> None:
+    common = set(source()["Globals"]["Function"]["Environment"]["Variables"])
+    functions = of_type("AWS::Lambda::Function")
+    told = {name: set(functions[name]["Environment"]["Variables"]) - common for name in ("OperatorApi", "PublicApi")}
+    usage = {"STACK_NAME", "USAGE_PLAN_NAME", "OPERATORS_GATEWAY_KEY_ID"}
+    assert told == {"OperatorApi": {"CORS_ORIGIN", "PEOPLE_POOL_ID", *usage}, "PublicApi": {"CORS_ORIGIN"}}
+
+
+MOST_POLICY_BYTES = 18 * 1024
+"""AWS takes 20,480 for a function (AWS documentation, "Lambda quotas"). Past this, move routes to another function."""
+
+
+def policy_of(function: str) -> dict[str, Any]:
+    """The policy that a function comes to have on AWS, in a stack of a long name and a region of a long name."""
+    stack, region, account = "s" * 32, "ap-southeast-2", "1" * 12
+    given = {"${AWS::Region}": region, "${AWS::AccountId}": account, "${__ApiId__}": "a" * 10, "${__Stage__}": "*"}
+    found = []
+    for name, permission in of_type("AWS::Lambda::Permission").items():
+        if refers_to(permission["FunctionName"]) != {function}:
+            continue
+        caller, _ = permission["SourceArn"]["Fn::Sub"]
+        for variable, value in given.items():
+            caller = caller.replace(variable, value)
+        assert "$" not in caller, caller
+        statement = {
+            "Sid": f"{stack}-{name}-{'X' * 12}",
+            "Effect": "Allow",
+            "Principal": {"Service": permission["Principal"]},
+            "Action": permission["Action"],
+            # CloudFormation's names are 64 characters at most.
+            "Resource": f"arn:aws:lambda:{region}:{account}:function:{f'{stack}-{function}'[:51]}-{'X' * 12}",
+            "Condition": {"ArnLike": {"AWS:SourceArn": caller}},
+        }
+        found.append(statement)
+    return {"Version": "2012-10-17", "Id": "default", "Statement": found}
+
+
+@pytest.mark.parametrize("function", ["Api", "OperatorApi", "PublicApi"])
+def test_the_policy_of_a_function_which_grows_with_its_routes_is_one_that_aws_takes(function: str) -> None:
+    policy = policy_of(function)
+    assert len(policy["Statement"]) == len(routes_of(function))
+    assert len(json.dumps(policy, separators=(",", ":"))) < MOST_POLICY_BYTES
 
 
 def test_every_route_asks_the_authorizer() -> None:
     for path, methods in api_body()["paths"].items():
         for method, operation in methods.items():
-            assert operation["security"] == [{"ApiKeys": []}], f"{method} {path}"
+            authorizer = "Anyone" if (method.upper(), path) in PUBLIC else "ApiKeys"
+            asked = [each for each in operation["security"] if "api_key" not in each]
+            assert asked == [{authorizer: []}], f"{method} {path}"
 
 
 def test_a_revoked_key_stops_at_once() -> None:
@@ -735,6 +858,12 @@ def test_the_account_s_role_for_logs_outlives_the_stack() -> None:
         assert resources()[name]["UpdateReplacePolicy"] == "Retain", name
 
 
+EDGE_HEADERS = {
+    f"gatewayresponse.header.{name}"
+    for name in (*SECURITY, "X-Frame-Options", "Access-Control-Allow-Origin", "Access-Control-Expose-Headers")
+}
+
+
 def test_what_api_gateway_answers_by_itself_is_a_problem_document() -> None:
     responses = api_body()["x-amazon-apigateway-gateway-responses"]
     for kind, response in responses.items():
@@ -742,6 +871,7 @@ def test_what_api_gateway_answers_by_itself_is_a_problem_document() -> None:
             kind
         )
         assert response["responseParameters"]["gatewayresponse.header.X-Request-Id"] == "context.requestId", kind
+        assert response["responseParameters"].keys() >= EDGE_HEADERS, kind
         template = response["responseTemplates"]["application/json"]
         problem = json.loads(template)
         # The gateway's own words may repeat the header with the key.
@@ -753,12 +883,148 @@ def test_what_api_gateway_answers_by_itself_is_a_problem_document() -> None:
         # The status in the document and on the line are the same, or the document names none.
         assert str(problem.get("status", response.get("statusCode"))) == str(response.get("statusCode")), kind
     statuses = {str(response["statusCode"]) for response in responses.values() if "statusCode" in response}
-    assert statuses == {"401", "403", "404", "413", "429", "504"}
+    assert statuses == {"401", "403", "404", "413", "429", "503", "504"}
     assert {"DEFAULT_4XX", "DEFAULT_5XX"} <= set(responses)
     # Nothing here is signed by AWS's own scheme: who is told so asked for a path that does not exist.
     assert {str(responses[kind]["statusCode"]) for kind in ("INVALID_SIGNATURE", "MISSING_AUTHENTICATION_TOKEN")} == {
         "404"
     }
+
+
+# --- whose calls are counted ---
+
+
+@cache
+def as_on_aws() -> dict[str, Resource]:
+    """The resources as the deployment to AWS has them."""
+    template = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))
+    return dict(transform(template, dict(ON_AWS), _NoManagedPolicies())["Resources"])
+
+
+def test_on_aws_every_call_is_counted_and_an_authorizer_says_whose_it_is() -> None:
+    api = as_on_aws()["ApiGateway"]["Properties"]
+    assert api["ApiKeySourceType"] == "AUTHORIZER"
+    for path, methods in api["Body"]["paths"].items():
+        for method, operation in methods.items():
+            authorizer = "Anyone" if (method.upper(), path) in PUBLIC else "ApiKeys"
+            assert operation["security"] == [{authorizer: []}, {"api_key": []}], f"{method} {path}"
+
+
+def test_the_embedded_stack_which_knows_no_such_source_of_keys_asks_for_none() -> None:
+    assert source()["Parameters"]["ApiKeyRequired"]["Default"] == ""
+    assert "api_key" not in json.dumps(api_body()["paths"])
+
+
+def test_what_is_public_is_authorized_by_the_same_function_without_a_credential() -> None:
+    schemes = as_on_aws()["ApiGateway"]["Properties"]["Body"]["components"]["securitySchemes"]
+    anyone, keys = (schemes[name]["x-amazon-apigateway-authorizer"] for name in ("Anyone", "ApiKeys"))
+    assert anyone["authorizerUri"] == keys["authorizerUri"]
+    assert "identitySource" not in anyone
+    assert keys["identitySource"] == "method.request.header.Authorization"
+    assert anyone["authorizerResultTtlInSeconds"] == keys["authorizerResultTtlInSeconds"] == 0
+
+
+PLANS = {
+    "UsagePlan": "Key",
+    "SharedUsagePlan": "Throttling",
+    "DocumentsUsagePlan": "Documents",
+    "PreflightUsagePlan": "Preflight",
+}
+"""Usage plans, and what the parameters of their bounds are called."""
+
+USAGE_KEYS = {
+    "OPERATORS": "UsagePlan",
+    "SHARED": "SharedUsagePlan",
+    "PEOPLE": "SharedUsagePlan",
+    "DOCUMENTS": "DocumentsUsagePlan",
+    "PREFLIGHT": "PreflightUsagePlan",
+}
+"""The usage keys of the template, and the plans that they are in."""
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_each_usage_plan_bounds_the_calls_to_the_stage_by_parameters(plan: str) -> None:
+    properties = resources()[plan]["Properties"]
+    (stage,) = of_type("AWS::ApiGateway::Stage")
+    assert properties["ApiStages"] == [{"ApiId": {"Ref": "ApiGateway"}, "Stage": {"Ref": stage}}]
+    limits = {"RateLimit": f"{PLANS[plan]}Rate", "BurstLimit": f"{PLANS[plan]}Burst"}
+    assert properties["Throttle"] == {limit: {"Ref": parameter} for limit, parameter in limits.items()}
+
+
+def default(parameter: str) -> int:
+    return int(source()["Parameters"][parameter]["Default"])
+
+
+def test_nobody_takes_what_there_is_for_all() -> None:
+    for limit in ("Rate", "Burst"):
+        # Not even all keys of a workspace at once, beside all that is asked without a key.
+        public = default(f"Documents{limit}") + default(f"Preflight{limit}")
+        assert MAX_KEYS * default(f"Key{limit}") + public < default(f"Throttling{limit}")
+    # What AWS lets a whole account have, unless it is asked for more.
+    assert default("ThrottlingRate") <= 10_000
+    assert default("ThrottlingBurst") <= 5_000
+    assert (default("DocumentsRate"), default("DocumentsBurst")) == (2, 20)
+    assert (default("PreflightRate"), default("PreflightBurst")) == (100, 200)
+
+
+def test_the_authorizer_knows_the_usage_keys_of_who_has_none() -> None:
+    told = resources()["Authorizer"]["Properties"]["Environment"]["Variables"]
+    plan_of = {
+        one["KeyId"]["Ref"]: one["UsagePlanId"]["Ref"] for one in of_type("AWS::ApiGateway::UsagePlanKey").values()
+    }
+    assert plan_of == {f"{name.capitalize()}UsageKey": plan for name, plan in USAGE_KEYS.items()}
+    for name in USAGE_KEYS:
+        key = resources()[f"{name.capitalize()}UsageKey"]["Properties"]
+        assert told[f"{name}_USAGE_KEY"] == key["Value"], name
+    values = [json.dumps(one["Value"]) for one in of_type("AWS::ApiGateway::ApiKey").values()]
+    assert len(set(values)) == len(values) == len(USAGE_KEYS)
+
+
+@pytest.mark.parametrize("function", ["Api", "OperatorApi"])
+def test_who_makes_usage_keys_finds_the_plan_by_a_key_that_is_in_it(function: str) -> None:
+    told = resources()[function]["Properties"]["Environment"]["Variables"]
+    assert told["OPERATORS_GATEWAY_KEY_ID"] == {"Ref": "OperatorsUsageKey"}
+    assert told["USAGE_PLAN_NAME"] == resources()["UsagePlan"]["Properties"]["UsagePlanName"]
+
+
+def test_the_api_makes_and_removes_usage_keys_of_this_stack_in_its_one_plan() -> None:
+    policy = as_on_aws()["UsageKeysPolicy"]["Properties"]
+    assert policy["Roles"] == [{"Ref": "ApiRole"}, {"Ref": "OperatorApiRole"}]
+    gateway = "arn:${AWS::Partition}:apigateway:${AWS::Region}::"
+    key = "arn%3A${AWS::Partition}%3Aapigateway%3A${AWS::Region}%3A%3A%2Fapikeys%2F*"
+    allowed = {
+        (*one["Action"], one["Resource"]["Fn::Sub"]): one.get("Condition")
+        for one in policy["PolicyDocument"]["Statement"]
+    }
+
+    def on_aws(kind: str) -> dict[str, Any]:
+        of_this_stack = {"StringEquals": {f"aws:{kind}/Stack": {"Ref": "AWS::StackName"}}}
+        return {"Fn::If": ["CountsByUsageKeys", of_this_stack, {"Ref": "AWS::NoValue"}]}
+
+    assert allowed == {
+        ("apigateway:GET", f"{gateway}/usageplans"): None,
+        ("apigateway:POST", f"{gateway}/apikeys"): on_aws("RequestTag"),
+        ("apigateway:PUT", f"{gateway}/tags/{key}"): on_aws("RequestTag"),
+        ("apigateway:POST", f"{gateway}/usageplans/${{UsagePlan}}/keys"): None,
+        ("apigateway:DELETE", f"{gateway}/apikeys/*"): on_aws("ResourceTag"),
+    }
+    assert source()["Conditions"]["CountsByUsageKeys"] == {"Fn::Equals": [{"Ref": "ApiKeyRequired"}, "true"]}
+
+
+def test_nobody_else_manages_api_gateway() -> None:
+    assert not [role for role, one in statements() if "apigateway:" in json.dumps(one["Action"])]
+
+
+def test_no_resource_needs_itself_by_way_of_others() -> None:
+    """AWS refuses such a template, the embedded CloudFormation does not."""
+    needs = {
+        name: (refers_to(one) | set(as_list(one.get("DependsOn", [])))) & set(as_on_aws())
+        for name, one in as_on_aws().items()
+    }
+    settled: set[str] = set()
+    while ready := {name for name in needs if name not in settled and needs[name] <= settled}:
+        settled |= ready
+    assert set(needs) == settled
 
 
 # --- tags and parameters ---
@@ -767,6 +1033,8 @@ def test_what_api_gateway_answers_by_itself_is_a_problem_document() -> None:
 @pytest.mark.parametrize(
     "kind",
     [
+        "AWS::ApiGateway::ApiKey",
+        "AWS::ApiGateway::UsagePlan",
         "AWS::DynamoDB::Table",
         "AWS::IAM::Role",
         "AWS::Logs::LogGroup",
@@ -833,9 +1101,9 @@ def test_people_outlive_the_stack_and_a_sign_in_does_not_tell_who_is_known() -> 
     assert (client["AccessTokenValidity"], client["TokenValidityUnits"]["AccessToken"]) == (15, "minutes")
 
 
-def test_the_authorizer_goes_by_the_stack_s_own_pool_and_only_the_api_adds_people() -> None:
+def test_the_authorizer_goes_by_the_stack_s_own_pool_and_only_operators_add_people() -> None:
     variables = resources()["Authorizer"]["Properties"]["Environment"]["Variables"]
     assert (variables["PEOPLE_POOL_ID"], variables["PEOPLE_CLIENT_ID"]) == ({"Ref": "People"}, {"Ref": "PeopleClient"})
     allowed = [(role, one) for role, one in statements() if "cognito" in json.dumps(one["Action"])]
-    assert [role for role, _ in allowed] == ["ApiRole"]
+    assert [role for role, _ in allowed] == ["OperatorApiRole"]
     assert refers_to(allowed[0][1]["Resource"]) == {"People"}

@@ -1,11 +1,12 @@
 """Credentials for the sources of feeds. They come in and never go out."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import ConfigDict, Field, JsonValue, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from functions.api.models.common import Request, View
+from functions.api.models.texts import Time, told
 from shared.sources.credentials import (
     BasicCredentials,
     BearerCredentials,
@@ -16,6 +17,23 @@ from shared.sources.credentials import (
 from shared.times import to_rfc3339
 
 _FIELDS = {"basic": ("username", "password"), "bearer": ("token",), "header": ("name", "value")}
+
+_ALL_FIELDS = [name for fields in _FIELDS.values() for name in fields]
+
+_SHAPES: dict[str, Any] = {
+    "oneOf": [
+        {
+            "required": [*wanted],
+            "properties": {"type": {"const": kind}}
+            | {name: {"type": "string" if name in wanted else "null"} for name in _ALL_FIELDS},
+        }
+        for kind, wanted in _FIELDS.items()
+    ]
+}
+"""Which fields each type has, for the document."""
+
+_IN_A_HEADER: dict[str, JsonValue] = {"pattern": "^[!-~]([ -~]*[!-~])?$"}
+"""What a header may hold, for the document. What else is sent is refused in words of our own, without the secret."""
 
 _OUR_OWN = frozenset(
     {
@@ -29,17 +47,19 @@ _OUR_OWN = frozenset(
 class CredentialsRequest(Request):
     """Credentials: `basic` with `username` and `password`, `bearer` with `token`, `header` with `name` and `value`."""
 
+    model_config = ConfigDict(json_schema_extra=_SHAPES)
+
     type: Literal["basic", "bearer", "header"]
     username: Annotated[str | None, Field(max_length=256, pattern=r"^[^:\x00-\x1f\x7f]+$")] = None
-    password: Annotated[SecretStr | None, Field(max_length=1024)] = None
-    token: Annotated[SecretStr | None, Field(max_length=4096)] = None
+    password: Annotated[SecretStr | None, Field(max_length=1024, json_schema_extra={"minLength": 1})] = None
+    token: Annotated[SecretStr | None, Field(max_length=4096, json_schema_extra=_IN_A_HEADER)] = None
     name: Annotated[str | None, Field(max_length=128, pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")] = None
-    value: Annotated[SecretStr | None, Field(max_length=4096)] = None
+    value: Annotated[SecretStr | None, Field(max_length=4096, json_schema_extra=_IN_A_HEADER)] = None
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
         wanted = _FIELDS[self.type]
-        for field in ("username", "password", "token", "name", "value"):
+        for field in _ALL_FIELDS:
             given = getattr(self, field)
             if given is None and field in wanted:
                 raise _problem(field, f"{self.type} credentials have one")
@@ -81,11 +101,11 @@ def _problem(field: str, message: str) -> PydanticCustomError:
 class CredentialsView(View):
     """What is known of a feed's credentials: everything but the secret."""
 
-    type: str
-    username: str | None
-    name: Annotated[str | None, Field(description="Of the header.")]
-    origin: Annotated[str, Field(description="The only place that they are sent to.")]
-    updated_at: str
+    type: Annotated[str, told("basic", enum=list(_FIELDS))]
+    username: Annotated[str | None, told("acme")]
+    name: Annotated[str | None, Field(description="Of the header; null for other types."), told(None)]
+    origin: Annotated[str, Field(description="The only place that they are sent to."), told("https://supplier.example")]
+    updated_at: Time
 
     @classmethod
     def of(cls, note: CredentialsNote) -> Self:

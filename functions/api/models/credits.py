@@ -8,25 +8,26 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from functions.api.models.common import View, decimal_text, time_text
+from functions.api.models.texts import Count, CurrencyText, DecimalText, GrantId, Time, WorkspaceId, one_of, told
 from shared.automation.store import Automation, AutomationReason, AutomationState
 from shared.automation.waiting import Entry, Waits
-from shared.credits import Balance, Grant
+from shared.credits import Balance, Grant, GrantKind
 from shared.times import to_rfc3339
 
 
 class GrantView(View):
     """A grant, and what is left of it: nothing once it has expired."""
 
-    grant_id: str
-    kind: str
-    credits: int
-    remaining: int
-    unit_price: str
-    currency: str
-    priority: int
-    reference: str | None
-    granted_at: str
-    expires_at: str | None
+    grant_id: GrantId
+    kind: Annotated[str, one_of(GrantKind, GrantKind.FREE)]
+    credits: Annotated[int, told(5000, minimum=0)]
+    remaining: Annotated[int, told(4993, minimum=0)]
+    unit_price: Annotated[DecimalText, told("0")]
+    currency: CurrencyText
+    priority: Annotated[int, Field(description="Of several grants the one with the lowest is drawn first."), told(10)]
+    reference: Annotated[str | None, Field(description="The operator's name for a top-up."), told(None)]
+    granted_at: Time
+    expires_at: Annotated[Time | None, told(None)]
 
     @classmethod
     def of(cls, grant: Grant, remaining: int) -> Self:
@@ -47,17 +48,17 @@ class GrantView(View):
 class WaitingView(View):
     """What goes on by itself after a top-up."""
 
-    schedules: int
-    runs: int
-    passes: Annotated[int, Field(description="Passes of rules.")]
+    schedules: Count
+    runs: Count
+    passes: Annotated[Count, Field(description="Passes of rules.")]
     changes: Annotated[bool, Field(description="Whether changes of records wait for rules.")]
 
 
 class AutomationPausedView(View):
     """Why automation waits, since when, and what waits. `since` is null for the moments until the pause is noted."""
 
-    since: str | None
-    reason: str
+    since: Time | None
+    reason: Annotated[str, one_of([AutomationReason.OUT_OF_CREDITS], AutomationReason.OUT_OF_CREDITS)]
     waiting: WaitingView
 
     @classmethod
@@ -80,21 +81,23 @@ class AutomationPausedView(View):
 
 
 class CreditsView(View):
-    """A workspace's account: `granted - expired - void = available + consumed - owed` (design section 4, law 4).
+    """A workspace's account. It always holds that `granted - expired - void = available + consumed - owed`.
 
     `state` says whether its automation runs: it is `paused` when no credit is left, and `paused` tells more.
     """
 
-    workspace_id: str
+    workspace_id: WorkspaceId
     state: Literal["active", "paused"]
-    paused: AutomationPausedView | None
-    available: int
-    owed: int
-    granted: int
-    consumed: int
-    expired: int
-    void: int
-    currency: str
+    paused: Annotated[AutomationPausedView | None, told(None)]
+    available: Annotated[int, Field(description="What is there to spend."), told(4993, minimum=0)]
+    owed: Annotated[
+        int, Field(description="For reads that went on without credits; the next top-up pays it."), told(0, minimum=0)
+    ]
+    granted: Annotated[int, Field(description="All credits that were ever given."), told(5000, minimum=0)]
+    consumed: Annotated[int, Field(description="All credits that were ever spent."), told(7, minimum=0)]
+    expired: Annotated[int, Field(description="Credits that expired before they were spent."), told(0, minimum=0)]
+    void: Annotated[int, Field(description="Credits that were taken back."), told(0, minimum=0)]
+    currency: CurrencyText
     grants: list[GrantView]
 
     @classmethod

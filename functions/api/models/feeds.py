@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, StrictInt
 
 from functions.api.models.common import Request, View
+from functions.api.models.texts import Name, Time, UploadId, Version, told
 from functions.api.uploads import PresignedUpload
 from shared.feeds.definition import PresetDescription
 from shared.feeds.store import StoredFeed
@@ -15,11 +16,11 @@ from shared.times import to_rfc3339
 class FeedView(View):
     """A feed: its definition as it was sent, and how often it was changed."""
 
-    feed_id: str
-    version: int
-    created_at: str
-    updated_at: str
-    definition: dict[str, Any]
+    feed_id: Name
+    version: Version
+    created_at: Time
+    updated_at: Time
+    definition: Annotated[dict[str, Any], told({"preset": "shopify"})]
 
     @classmethod
     def of(cls, feed: StoredFeed) -> Self:
@@ -35,10 +36,10 @@ class FeedView(View):
 class PresetView(View):
     """A preset: the file types that it reads, and the entities that it makes."""
 
-    name: str
-    description: str
-    formats: list[str]
-    entities: list[str]
+    name: Annotated[str, told("shopify")]
+    description: Annotated[str, told("The product export of a Shopify shop.")]
+    formats: Annotated[list[str], told(["csv"])]
+    entities: Annotated[list[str], told(["product", "variant"])]
 
     @classmethod
     def of(cls, preset: PresetDescription) -> Self:
@@ -53,7 +54,10 @@ class PresetView(View):
 class PresetDefinitionView(PresetView):
     """A preset in full: `definition` is one that could be sent for a feed."""
 
-    definition: dict[str, Any]
+    definition: Annotated[
+        dict[str, Any],
+        told({"format": {"type": "csv"}, "entities": [{"entity": "product", "key": "Handle", "spans_rows": True}]}),
+    ]
 
 
 class UploadRequest(Request):
@@ -68,12 +72,12 @@ class UploadRequest(Request):
 class UploadView(View):
     """Where to send the file: one request, with this method and these headers, before `expires_at`."""
 
-    upload_id: str
-    method: str
-    url: str
-    headers: dict[str, str]
-    expires_at: str
-    max_bytes: int
+    upload_id: UploadId
+    method: Annotated[str, told("PUT", const="PUT")]
+    url: Annotated[str, told("https://bucket.s3.eu-central-1.amazonaws.com/uploads/…?X-Amz-Signature=…")]
+    headers: Annotated[dict[str, str], told({"Content-Length": "48213"})]
+    expires_at: Time
+    max_bytes: Annotated[int, Field(description="What a file may have."), told(2147483648, minimum=1)]
 
     @classmethod
     def of(cls, upload_id: str, upload: PresignedUpload, max_bytes: int) -> Self:

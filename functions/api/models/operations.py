@@ -1,26 +1,38 @@
 """The operation log, as it is shown."""
 
-from typing import Self
+from typing import Annotated, Self
+
+from pydantic import Field
 
 from functions.api.models.common import View, decimal_text
-from shared.credits import Operation
+from functions.api.models.texts import (
+    Count,
+    CurrencyText,
+    DecimalText,
+    GrantId,
+    OperationId,
+    Time,
+    one_of,
+    told,
+)
+from shared.credits import Action, Channel, Operation, OperationKind
 from shared.times import to_rfc3339
 
 
 class DrawnView(View):
     """What one grant paid of the operation."""
 
-    grant_id: str
-    credits: int
-    unit_price: str
-    currency: str
+    grant_id: GrantId
+    credits: Annotated[int, told(3, minimum=0)]
+    unit_price: Annotated[DecimalText, told("0")]
+    currency: CurrencyText
 
 
 class MoneyView(View):
     """An exact amount."""
 
-    currency: str
-    amount: str
+    currency: CurrencyText
+    amount: Annotated[DecimalText, told("0")]
 
 
 class OperationView(View):
@@ -30,20 +42,26 @@ class OperationView(View):
     nothing.
     """
 
-    operation_id: str
-    at: str
-    kind: str
-    channel: str
-    job_id: str | None
-    job_version: int | None
-    run_id: str | None
-    credits: int
-    owed: int
-    actions: dict[str, int]
+    operation_id: OperationId
+    at: Time
+    kind: Annotated[str, one_of(OperationKind, OperationKind.API_CALL)]
+    channel: Annotated[str, Field(description="Who called, and how."), one_of(Channel, Channel.API)]
+    job_id: Annotated[str | None, Field(description="The feed, schedule or rule that it was for."), told(None)]
+    job_version: Annotated[int | None, told(None)]
+    run_id: Annotated[
+        str | None, Field(description="The run that it was a part of, or the pass of a rule."), told(None)
+    ]
+    credits: Annotated[int, told(3, minimum=0)]
+    owed: Annotated[Count, Field(description="How many of the credits were not there, and became a debt.")]
+    actions: Annotated[
+        dict[str, int],
+        Field(description="How often it did what costs a credit."),
+        told({"api_call": 1, "record_created": 1, "record_updated": 1}, propertyNames={"enum": [*Action]}),
+    ]
     drawn: list[DrawnView]
-    cost: list[MoneyView]
-    description: str
-    refused: str | None
+    cost: Annotated[list[MoneyView], Field(description="What the credits were worth, in each currency.")]
+    description: Annotated[str, told("write product records")]
+    refused: Annotated[str | None, told(None)]
 
     @classmethod
     def of(cls, operation: Operation) -> Self:

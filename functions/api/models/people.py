@@ -4,7 +4,8 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
-from functions.api.models.common import Request, View
+from functions.api.models.common import Request, View, in_words
+from functions.api.models.texts import WorkspaceId, told
 from shared.people.directory import PersonAdded
 
 
@@ -15,20 +16,23 @@ class PersonRequest(Request):
         str,
         Field(
             max_length=128,
-            pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+\.[^@\s\x00-\x1f\x7f]+$",
+            pattern=r"^[^@\s\x00-\x1f\x7f-\x9f\ufeff]+@[^@\s\x00-\x1f\x7f-\x9f\ufeff]+\.[^@\s\x00-\x1f\x7f-\x9f\ufeff]+$",
             description="What they sign in with. It signs in to one workspace.",
             examples=["ada@acme.example"],
         ),
+        in_words("Input should be an e-mail address"),
     ]
 
 
 class PersonView(View):
     """Somebody who may sign in. The password is shown once and works once, within a week."""
 
-    person_id: str
-    workspace_id: str
-    email: str
-    temporary_password: str
+    person_id: Annotated[str, told("0d3a5c1e-7b9f-4e2d-8c6a-1f3e5d7c9b0a")]
+    workspace_id: WorkspaceId
+    email: Annotated[str, told("ada@acme.example")]
+    temporary_password: Annotated[
+        str | None, Field(description="Null where the request was answered before."), told("7Kq!vR2m-Xw9")
+    ]
 
     @classmethod
     def of(cls, added: PersonAdded) -> Self:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field
 
 from functions.api.models.common import Request, View, time_text
+from functions.api.models.texts import Count, EntityText, Name, RecordKeyText, Time, Version, told
 from functions.api.paging import MAX_CURSOR, opaque
 from shared.rules.definition import RuleDefinition
 from shared.rules.meters import Meter, hour_of
@@ -20,13 +21,15 @@ State = Literal["enabled", "disabled", "suspended", "paused"]
 class FiredView(View):
     """What a rule has done since it was made, over all its versions."""
 
-    firings: int
-    credits: Annotated[int, Field(description="Of the firings and of the records that they wrote.")]
-    failures: Annotated[int, Field(description="Records that it failed on; they cost nothing.")]
-    last_fired_at: str | None
-    last_failure_at: str | None
-    last_failure: str | None
-    fired_this_hour: Annotated[int, Field(description="Firings in the present hour (UTC).")]
+    firings: Annotated[int, told(12, minimum=0)]
+    credits: Annotated[
+        int, Field(description="Of the firings and of the records that they wrote."), told(24, minimum=0)
+    ]
+    failures: Annotated[Count, Field(description="Records that it failed on; they cost nothing.")]
+    last_fired_at: Time | None
+    last_failure_at: Annotated[Time | None, told(None)]
+    last_failure: Annotated[str | None, told(None)]
+    fired_this_hour: Annotated[Count, Field(description="Firings in the present hour (UTC).")]
 
     @classmethod
     def of(cls, meter: Meter | None, now: datetime) -> Self:
@@ -45,15 +48,17 @@ class FiredView(View):
 class RuleView(View):
     """A rule. `enabled` is what its owner wants, `state` what comes of it."""
 
-    rule_id: str
-    entity: str
-    trigger: dict[str, Any]
-    condition: str
-    actions: list[dict[str, Any]]
-    enabled: bool
-    description: str
-    max_firings_per_hour: int | None
-    version: int
+    rule_id: Annotated[Name, told("gross")]
+    entity: EntityText
+    trigger: Annotated[dict[str, Any], told({"on": ["created", "updated"], "attributes": ["price"]})]
+    condition: Annotated[str, told("price > 10")]
+    actions: Annotated[
+        list[dict[str, Any]], told([{"set": "gross", "to": {"expression": "price * 1.2", "decimals": 2}}])
+    ]
+    enabled: Annotated[bool, told(True)]
+    description: Annotated[str, told("The price with tax.")]
+    max_firings_per_hour: Annotated[int | None, told(None, minimum=1)]
+    version: Version
     state: Annotated[
         State,
         Field(
@@ -61,10 +66,10 @@ class RuleView(View):
             " of credits."
         ),
     ]
-    suspended_at: str | None
+    suspended_at: Annotated[Time | None, told(None)]
     fired: FiredView
-    created_at: str
-    updated_at: str
+    created_at: Time
+    updated_at: Time
 
     @classmethod
     def of(cls, rule: Rule, meter: Meter | None, *, paused: bool, now: datetime) -> Self:
@@ -88,7 +93,7 @@ class SavedRuleView(RuleView):
     of rules that may come back to it.
     """
 
-    warnings: list[str]
+    warnings: Annotated[list[str], told([])]
 
     @classmethod
     def saved(cls, view: RuleView, warnings: Sequence[str]) -> Self:
@@ -108,9 +113,9 @@ class PreviewRequest(Request):
 class CreatedView(View):
     """A record that a rule would create."""
 
-    entity: str
-    key: str
-    attributes: Mapping[str, Any]
+    entity: EntityText
+    key: RecordKeyText
+    attributes: Annotated[Mapping[str, Any], told({"title": "Drills"})]
 
     @classmethod
     def of(cls, creation: Creation) -> Self:
@@ -120,35 +125,37 @@ class CreatedView(View):
 class ExampleView(View):
     """A record before and after: the attributes that would change, and only those."""
 
-    key: str
-    before: Mapping[str, Any]
-    after: Mapping[str, Any]
-    creates: list[CreatedView]
+    key: RecordKeyText
+    before: Annotated[Mapping[str, Any], told({"gross": 12})]
+    after: Annotated[Mapping[str, Any], told({"gross": 13.2})]
+    creates: Annotated[list[CreatedView], told([])]
     shortened: Annotated[bool, Field(description="Whether something was too long to be shown as a whole.")]
 
 
 class FailureView(View):
     """A record that the rule cannot be carried out on; that would cost nothing."""
 
-    key: str
-    reason: str
+    key: RecordKeyText
+    reason: Annotated[str, told("price is a text, and no number")]
 
 
 class PreviewView(View):
     """What a rule would do with the records that were examined, if all of them changed now, and what it would cost."""
 
-    examined: int
-    matched: Annotated[int, Field(description="Records on which the condition holds.")]
-    would_fire: int
-    would_update: int
-    would_create: int
-    unchanged: Annotated[int, Field(description="The condition holds, and nothing would change: free.")]
-    failed: int
-    credits: int
+    examined: Annotated[int, told(842, minimum=0)]
+    matched: Annotated[int, Field(description="Records on which the condition holds."), told(40, minimum=0)]
+    would_fire: Annotated[int, told(38, minimum=0)]
+    would_update: Annotated[int, told(38, minimum=0)]
+    would_create: Count
+    unchanged: Annotated[
+        int, Field(description="The condition holds, and nothing would change: free."), told(2, minimum=0)
+    ]
+    failed: Count
+    credits: Annotated[int, told(76, minimum=0)]
     examples: Annotated[list[ExampleView], Field(description="At most 3.")]
-    failures: Annotated[list[FailureView], Field(description="At most 3.")]
-    warnings: Annotated[list[str], Field(description="Of a definition that is not saved, in the first part.")]
-    next_cursor: Annotated[str | None, Field(description="Null when all records were examined.")]
+    failures: Annotated[list[FailureView], Field(description="At most 3."), told([], maxItems=3)]
+    warnings: Annotated[list[str], Field(description="Of a definition that is not saved, in the first part."), told([])]
+    next_cursor: Annotated[str | None, Field(description="Null when all records were examined."), told(None)]
 
     @classmethod
     def of(cls, preview: Preview, warnings: Sequence[str]) -> Self:

@@ -5,8 +5,11 @@ from typing import Annotated, Self
 from pydantic import Field, StrictBool
 
 from functions.api.models.common import Request, View, time_text
+from functions.api.models.texts import Count, Name, RunId, Time, UploadId, one_of, told
+from shared.credits import Channel
+from shared.ids import pattern_of
 from shared.runs.artifacts import Rejection
-from shared.runs.model import Counts, Run
+from shared.runs.model import Counts, PauseReason, Run, RunState
 from shared.times import to_rfc3339
 
 
@@ -15,7 +18,7 @@ class RunRequest(Request):
 
     upload_id: Annotated[
         str | None,
-        Field(pattern=r"^up_[0-9A-HJKMNP-TV-Z]{26}$", description="Without one, the file is fetched from the source."),
+        Field(pattern=pattern_of("up"), description="Without one, the file is fetched from the source."),
     ] = None
     dry_run: Annotated[StrictBool, Field(description="Only count what the run would do and cost. Free.")] = False
 
@@ -23,12 +26,12 @@ class RunRequest(Request):
 class CountsView(View):
     """What became of the records of one entity, and the credits for it (in a dry run: what it would cost)."""
 
-    created: int
-    updated: int
-    unchanged: int
-    duplicates: int
-    rejected: int
-    credits: int
+    created: Annotated[int, told(120, minimum=0)]
+    updated: Annotated[int, told(38, minimum=0)]
+    unchanged: Annotated[int, told(842, minimum=0)]
+    duplicates: Count
+    rejected: Count
+    credits: Annotated[int, told(158, minimum=0)]
 
     @classmethod
     def of(cls, counts: Counts) -> Self:
@@ -45,47 +48,60 @@ class CountsView(View):
 class PausedView(View):
     """Why a run waits, and since when."""
 
-    reason: str
-    since: str
+    reason: Annotated[str, one_of(PauseReason, PauseReason.OUT_OF_CREDITS)]
+    since: Time
 
 
 class RunErrorView(View):
     """Why a run failed, and where in the file, if there is a place to name."""
 
-    code: str
-    detail: str
-    row: int | None
-    column: str | None
+    code: Annotated[str, told("unknown_column")]
+    detail: Annotated[str, told("The file has no column sku.")]
+    row: Annotated[int | None, told(1, minimum=0)]
+    column: Annotated[str | None, told("sku")]
+
+
+_BY_ENTITY = {
+    "product": {"created": 120, "updated": 38, "unchanged": 842, "duplicates": 0, "rejected": 0, "credits": 158}
+}
 
 
 class RunView(View):
     """A run as it stands."""
 
-    run_id: str
-    feed_id: str
-    state: str
+    run_id: RunId
+    feed_id: Name
+    state: Annotated[
+        str,
+        Field(description="`preparing` and `running` work, `paused` waits for credits, the others are the end."),
+        one_of(RunState, RunState.FINISHED),
+    ]
     dry_run: bool
-    channel: str
-    upload_id: str
-    schedule_id: Annotated[str | None, Field(description="The schedule that started it, if one did.")]
+    channel: Annotated[str, Field(description="Who started it, and how."), one_of(Channel, Channel.API)]
+    upload_id: UploadId
+    schedule_id: Annotated[
+        str | None, Field(description="The schedule that started it; null where none did."), told(None)
+    ]
     unmodified: Annotated[
         bool, Field(description="Whether it ended at once: the source holds what the last run took from it.")
     ]
-    rows_read: int
-    created: int
-    updated: int
-    unchanged: int
-    duplicates: int
-    rejected: int
-    credits: int
-    progress: Annotated[float, Field(ge=0, le=1)]
-    by_entity: dict[str, CountsView]
-    created_at: str
-    updated_at: str
-    finished_at: str | None
-    paused: PausedView | None
-    error: RunErrorView | None
-    credits_available: Annotated[int | None, Field(description="Of a dry run: what was available to pay for it.")]
+    rows_read: Annotated[int, told(1000, minimum=0)]
+    created: Annotated[int, told(120, minimum=0)]
+    updated: Annotated[int, told(38, minimum=0)]
+    unchanged: Annotated[int, told(842, minimum=0)]
+    duplicates: Annotated[Count, Field(description="Rows that were folded into others of the same key.")]
+    rejected: Annotated[Count, Field(description="Rows, and records of them, that cannot be written.")]
+    credits: Annotated[int, Field(description="Of its records; in a dry run: what they would cost."), told(158)]
+    progress: Annotated[float, Field(ge=0, le=1, examples=[1])]
+    by_entity: Annotated[dict[str, CountsView], told(_BY_ENTITY)]
+    created_at: Time
+    updated_at: Time
+    finished_at: Time | None
+    paused: Annotated[PausedView | None, told(None)]
+    error: Annotated[RunErrorView | None, told(None)]
+    credits_available: Annotated[
+        int | None, Field(description="Of a dry run: what was available to pay for it."), told(None)
+    ]
 
     @classmethod
     def of(cls, run: Run) -> Self:
@@ -128,11 +144,11 @@ class RunView(View):
 class RejectionView(View):
     """A row, or a record of it, that could not be written, and why."""
 
-    row: int
-    column: str | None
-    entity: str | None
-    key: str | None
-    reason: str
+    row: Annotated[int, told(17, minimum=0)]
+    column: Annotated[str | None, told("price")]
+    entity: Annotated[str | None, told("product")]
+    key: Annotated[str | None, told("M8/40")]
+    reason: Annotated[str, told("'n/a' is no number")]
 
     @classmethod
     def of(cls, rejection: Rejection) -> Self:

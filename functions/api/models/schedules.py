@@ -5,9 +5,10 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StrictBool, field_validator, model_validator
+from pydantic import ConfigDict, Field, StrictBool, field_validator, model_validator
 
 from functions.api.models.common import Request, View, decimal_text
+from functions.api.models.texts import Count, DecimalText, Name, ScheduleName, Time, Version, told
 from shared.credits import PriceList
 from shared.schedules.costs import LOOK_BACK_DAYS, DailyCost, PastCost, costs_of, rounded
 from shared.schedules.expressions import (
@@ -27,13 +28,27 @@ from shared.times import to_rfc3339
 SHOWN_FIRINGS = 5
 
 State = Literal["enabled", "disabled", "paused"]
+Expression = Annotated[str, told("cron(0 6 * * ? *)")]
 
 
 class ScheduleRequest(Request):
     """What an owner wants: which feed is pulled, or which rule is run, and when. One of the two is named."""
 
-    feed_id: Annotated[str | None, Field(max_length=100, description="A feed with a source to pull from.")] = None
-    rule_id: Annotated[str | None, Field(max_length=100, description="A rule that only schedules run.")] = None
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": [named], "properties": {named: {"type": "string"}, other: {"type": "null"}}}
+                for named, other in (("feed_id", "rule_id"), ("rule_id", "feed_id"))
+            ]
+        }
+    )
+
+    feed_id: Annotated[
+        str | None, Field(min_length=1, max_length=100, description="A feed with a source to pull from.")
+    ] = None
+    rule_id: Annotated[
+        str | None, Field(min_length=1, max_length=100, description="A rule that only schedules run.")
+    ] = None
     expression: Annotated[
         str,
         Field(max_length=MAX_LENGTH, description="rate(…), cron(…) or at(…), as EventBridge Scheduler writes them."),
@@ -84,21 +99,21 @@ class ScheduleSummaryView(View):
     `state` what comes of it.
     """
 
-    schedule_id: str
-    feed_id: str | None
-    rule_id: str | None
-    expression: str
-    time_zone: str
-    enabled: bool
-    description: str
-    version: int
+    schedule_id: ScheduleName
+    feed_id: Name | None
+    rule_id: Annotated[Name | None, told(None)]
+    expression: Expression
+    time_zone: Annotated[str, told("Europe/Berlin")]
+    enabled: Annotated[bool, told(True)]
+    description: Annotated[str, told("The supplier's prices.")]
+    version: Version
     state: Annotated[State, Field(description="`paused` while the workspace is out of credits.")]
     next_firings: Annotated[
-        list[str], Field(description="At most 5. None when disabled; when paused, those that there would be.")
+        list[Time], Field(description="At most 5. None when disabled; when paused, those that there would be.")
     ]
-    runs_per_day: Annotated[str, Field(description="On average.")]
-    created_at: str
-    updated_at: str
+    runs_per_day: Annotated[DecimalText, Field(description="On average."), told("1")]
+    created_at: Time
+    updated_at: Time
 
     @classmethod
     def of(cls, schedule: Schedule, *, paused: bool, now: datetime) -> Self:
@@ -128,18 +143,18 @@ class PastCostView(View):
     the passes of its rule; `record_credits` hold what the rule's firings cost.
     """
 
-    days: int
-    since: str
-    credits: int
-    trigger_credits: int
-    record_credits: int
-    started: int
-    skipped: int
-    refused: int
-    runs: int
-    created: int
-    updated: int
-    unchanged: int
+    days: Annotated[int, told(LOOK_BACK_DAYS, minimum=1)]
+    since: Time
+    credits: Annotated[int, told(1270, minimum=0)]
+    trigger_credits: Annotated[int, told(30, minimum=0)]
+    record_credits: Annotated[int, told(1240, minimum=0)]
+    started: Annotated[int, told(30, minimum=0)]
+    skipped: Annotated[Count, Field(description="Firings that found the run before them still at work.")]
+    refused: Annotated[Count, Field(description="Firings that found no credits; they cost nothing.")]
+    runs: Annotated[int, told(30, minimum=0)]
+    created: Annotated[int, told(40, minimum=0)]
+    updated: Annotated[int, told(1200, minimum=0)]
+    unchanged: Annotated[int, told(24000, minimum=0)]
 
     @classmethod
     def of(cls, past: PastCost) -> Self:
@@ -162,9 +177,9 @@ class PastCostView(View):
 class ExpectedCreditsView(View):
     """Credits to be expected, rounded to four decimal places. `records` and `total` are null without a history."""
 
-    triggers: str
-    records: str | None
-    total: str | None
+    triggers: Annotated[DecimalText, told("1")]
+    records: Annotated[DecimalText | None, told("41.3333")]
+    total: Annotated[DecimalText | None, told("42.3333")]
 
     @classmethod
     def of(cls, daily: DailyCost, days: int) -> Self:
@@ -179,7 +194,7 @@ class ExpectedCreditsView(View):
 class ExpectedView(View):
     """What a schedule is expected to cost. The records are the average of its own history."""
 
-    runs_per_day: str
+    runs_per_day: Annotated[DecimalText, told("1")]
     per_day: ExpectedCreditsView
     per_month: Annotated[ExpectedCreditsView, Field(description="Of 30 days.")]
 
@@ -195,14 +210,16 @@ class ExpectedView(View):
 class FrequencyView(ExpectedView):
     """What the same schedule would cost at another frequency, with as many records a day."""
 
-    expression: str
+    expression: Annotated[str, told("rate(2 days)")]
 
 
 class ScheduleView(ScheduleSummaryView):
     """A schedule with its costs."""
 
     last_run_id: Annotated[
-        str | None, Field(description="Of the last 30 days; the pass of a rule, as operations name it in `run_id`.")
+        str | None,
+        Field(description="Of the last 30 days; the pass of a rule, as operations name it in `run_id`."),
+        told("run_01KAMZC8V6Q2N4T7X9Z1B3D5F8"),
     ]
     cost: PastCostView
     expected: ExpectedView

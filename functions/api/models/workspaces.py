@@ -5,10 +5,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, StrictInt
 
-from functions.api.models.common import PointInTime, Request, View, decimal_text
+from functions.api.models.common import NOT_BLANK, PointInTime, Request, View, decimal_text
+from functions.api.models.texts import CurrencyText, DecimalText, GrantId, KeyId, Time, WorkspaceId, one_of, told
 from shared.credits import Grant, GrantKind
 from shared.times import to_rfc3339
-from shared.workspaces import Opened, TopUp
+from shared.workspaces import WORKSPACE_SCOPES
+from shared.workspaces.store import Opened
+from shared.workspaces.top_ups import TopUp
 
 MAX_TOP_UP = 1_000_000_000
 
@@ -20,13 +23,13 @@ def _only_text(value: object) -> object:
     return value
 
 
-Price = Annotated[str, BeforeValidator(_only_text), Field(pattern=r"^[0-9]{1,12}(\.[0-9]{1,12})?$", examples=["0.01"])]
+Price = Annotated[str, Field(pattern=r"^[0-9]{1,12}(\.[0-9]{1,12})?$", examples=["0.01"]), BeforeValidator(_only_text)]
 
 
 class WorkspaceRequest(Request):
     """A workspace to open."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
+    name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), NOT_BLANK]
 
 
 class TopUpRequest(Request):
@@ -57,23 +60,23 @@ class TopUpRequest(Request):
 class ApiKeyView(View):
     """A workspace's first key. `secret` is shown once: it is null when the request was answered before."""
 
-    key_id: str
-    secret: str | None
-    scopes: list[str]
+    key_id: KeyId
+    secret: Annotated[str | None, told("psk_01KAMZ5Q00APVWEYWXCMJ7D3FR_…")]
+    scopes: Annotated[list[str], told([*WORKSPACE_SCOPES], items={"type": "string", "enum": [*WORKSPACE_SCOPES]})]
 
 
 class StarterCreditsView(View):
     """What a new workspace may spend."""
 
-    available: int
+    available: Annotated[int, told(5000, minimum=0)]
 
 
 class WorkspaceView(View):
     """A new workspace."""
 
-    workspace_id: str
-    name: str
-    created_at: str
+    workspace_id: WorkspaceId
+    name: Annotated[str, told("Acme")]
+    created_at: Time
     api_key: ApiKeyView
     credits: StarterCreditsView
 
@@ -93,17 +96,17 @@ class WorkspaceView(View):
 class TopUpView(View):
     """The grant that a top-up became."""
 
-    grant_id: str
-    workspace_id: str
-    kind: str
-    credits: int
-    unit_price: str
-    currency: str
-    reference: str | None
-    priority: int
-    granted_at: str
-    expires_at: str | None
-    settled: Annotated[int, Field(description="Credits of it that paid at once what was owed.")]
+    grant_id: GrantId
+    workspace_id: WorkspaceId
+    kind: Annotated[str, one_of([GrantKind.PAID, GrantKind.PROMOTIONAL], GrantKind.PAID)]
+    credits: Annotated[int, told(10000, minimum=1)]
+    unit_price: DecimalText
+    currency: CurrencyText
+    reference: Annotated[str | None, told("invoice-2026-118")]
+    priority: Annotated[int, Field(description="Of several grants the one with the lowest is drawn first."), told(30)]
+    granted_at: Time
+    expires_at: Annotated[Time | None, told(None)]
+    settled: Annotated[int, Field(description="Credits of it that paid at once what was owed."), told(12, minimum=0)]
 
     @classmethod
     def of(cls, grant: Grant, settled: int) -> Self:

@@ -8,12 +8,13 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
 
 from functions.api.answers import answer
+from functions.api.idempotency import once
 from functions.api.models.common import Identifier, documented
 from functions.api.models.credentials import CredentialsRequest, CredentialsView
 from functions.api.principals import workspace_of
-from functions.api.problems import FieldError, Refusal, conflict, invalid, not_found
+from functions.api.problems import FieldError, Refusal, conflict, invalid, not_found, source_not_encrypted
 from functions.api.routes.feeds import known_feed
-from functions.api.routing import new_router
+from functions.api.routing import new_router, operation
 from functions.api.services import credential_store, services, source_settings
 from shared.feeds.definition import FeedDefinition
 from shared.feeds.sources import HttpSource
@@ -27,12 +28,19 @@ router = new_router()
 
 @router.put(
     "/feeds/<feed_id>/credentials",
-    summary="Give a feed credentials for its source",
-    description="They are kept apart from the definition, sent to the source alone, and never shown again.",
-    responses=documented(HTTPStatus.OK, CredentialsView, "The credentials, without the secret."),
+    **operation(
+        "putCredentials",
+        "Give a feed credentials for its source",
+        description="They are kept apart from the definition, sent to the source alone, and never shown again.",
+        scopes=(Scope.CONFIGURE,),
+        answers=documented(HTTPStatus.OK, CredentialsView, "The credentials, without the secret."),
+        refusals=("nothing-to-pull", "source-not-encrypted"),
+        example={"type": "basic", "username": "acme", "password": "correct horse battery staple"},
+        remembers=once,
+    ),
 )
 def put_credentials(feed_id: Identifier, wanted: Annotated[CredentialsRequest, Body()]) -> Response[str]:
-    workspace_id = workspace_of(router.current_event.raw_event, Scope.CONFIGURE)
+    workspace_id = workspace_of(router.current_event.raw_event)
     feed = known_feed(workspace_id, feed_id)
     source = FeedDefinition.model_validate_json(feed.definition).source
     if not isinstance(source, HttpSource):
@@ -43,8 +51,7 @@ def put_credentials(feed_id: Identifier, wanted: Annotated[CredentialsRequest, B
         raise Refusal(invalid([FieldError(problem.field, problem.message)]))
     url = urlsplit(source.url)
     if url.scheme != "https" and spelled(url.hostname or "") not in source_settings().hosts:
-        detail = "The feed's source begins with http://: everybody on the way could read the credentials. Use https://."
-        raise Refusal(conflict("source-not-encrypted", detail))
+        raise Refusal(source_not_encrypted())
     origin = origin_of(source.url)
     note = credential_store().put(workspace_id, feed_id, wanted.credentials(), origin, services().clock())
     return answer(CredentialsView.of(note))
@@ -52,12 +59,16 @@ def put_credentials(feed_id: Identifier, wanted: Annotated[CredentialsRequest, B
 
 @router.get(
     "/feeds/<feed_id>/credentials",
-    summary="The credentials of a feed",
-    description="Everything but the secret.",
-    responses=documented(HTTPStatus.OK, CredentialsView, "The credentials, without the secret."),
+    **operation(
+        "getCredentials",
+        "The credentials of a feed",
+        description="Everything but the secret.",
+        scopes=(Scope.CONFIGURE,),
+        answers=documented(HTTPStatus.OK, CredentialsView, "The credentials, without the secret."),
+    ),
 )
 def get_credentials(feed_id: Identifier) -> Response[str]:
-    workspace_id = workspace_of(router.current_event.raw_event, Scope.CONFIGURE)
+    workspace_id = workspace_of(router.current_event.raw_event)
     known_feed(workspace_id, feed_id)
     note = credential_store().note(workspace_id, feed_id)
     if note is None:
@@ -67,11 +78,16 @@ def get_credentials(feed_id: Identifier) -> Response[str]:
 
 @router.delete(
     "/feeds/<feed_id>/credentials",
-    summary="Forget the credentials of a feed",
-    responses={HTTPStatus.NO_CONTENT: {"description": "They are gone."}},
+    **operation(
+        "deleteCredentials",
+        "Forget the credentials of a feed",
+        scopes=(Scope.CONFIGURE,),
+        answers={HTTPStatus.NO_CONTENT: {"description": "They are gone."}},
+        remembers=once,
+    ),
 )
 def delete_credentials(feed_id: Identifier) -> Response[str]:
-    workspace_id = workspace_of(router.current_event.raw_event, Scope.CONFIGURE)
+    workspace_id = workspace_of(router.current_event.raw_event)
     known_feed(workspace_id, feed_id)
     if not credential_store().delete(workspace_id, feed_id):
         raise Refusal(not_found(f"The feed {feed_id} has no credentials."))

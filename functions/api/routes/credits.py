@@ -9,7 +9,7 @@ from functions.api.models.common import documented
 from functions.api.models.credits import AutomationPausedView, CreditsView
 from functions.api.principals import workspace_of
 from functions.api.problems import Refusal, of_outcome
-from functions.api.routing import new_router
+from functions.api.routing import new_router, operation
 from functions.api.services import Services, services
 from shared.credits import UnknownWorkspace
 from shared.workspaces import Scope
@@ -19,11 +19,17 @@ router = new_router()
 
 @router.get(
     "/credits",
-    summary="The credit account",
-    responses=documented(HTTPStatus.OK, CreditsView, "The account as it is now."),
+    **operation(
+        "getCredits",
+        "The credit account",
+        description="What is there to spend, where it came from and where it went; read consistently, so that it holds "
+        "every charge that was answered before.",
+        scopes=(Scope.READ,),
+        answers=documented(HTTPStatus.OK, CreditsView, "The account as it is now."),
+    ),
 )
 def get_credits() -> Response[str]:
-    workspace_id = workspace_of(router.current_event.raw_event, Scope.READ)
+    workspace_id = workspace_of(router.current_event.raw_event)
     room = services()
     # The grants first: the balance then knows of every one of them.
     grants = room.ledger.grants(workspace_id)

@@ -14,7 +14,7 @@ from functions.api.models.operations import OperationView
 from functions.api.paging import DEFAULT_LIMIT, Cursor, Limit, store_cursor
 from functions.api.principals import workspace_of
 from functions.api.problems import FieldError, Refusal, invalid, not_found
-from functions.api.routing import new_router
+from functions.api.routing import new_router, operation
 from functions.api.services import Services, services
 from shared.credits import OperationFilter, OperationKind
 from shared.ids import time_of
@@ -36,9 +36,13 @@ RunId = Annotated[
 
 @router.get(
     "/operations",
-    summary="The operation log",
-    description="Newest first. A page may be short, or empty, and still have a `next_cursor`.",
-    responses=documented(HTTPStatus.OK, Page[OperationView], "Operations, newest first."),
+    **operation(
+        "listOperations",
+        "The operation log",
+        description="Newest first. A page may be short, or empty, and still have a `next_cursor`.",
+        scopes=(Scope.READ,),
+        answers=documented(HTTPStatus.OK, Page[OperationView], "Operations, newest first."),
+    ),
 )
 def list_operations(
     since: Since = None,
@@ -49,7 +53,7 @@ def list_operations(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Response[str]:
-    workspace_id = workspace_of(router.current_event.raw_event, Scope.READ)
+    workspace_id = workspace_of(router.current_event.raw_event)
     room = services()
     first, last = _period(room, workspace_id, since, until, run_id)
     wanted = OperationFilter(first, last, kind, job_id, run_id)
@@ -60,11 +64,16 @@ def list_operations(
 
 @router.get(
     "/operations/<operation_id>",
-    summary="An operation",
-    responses=documented(HTTPStatus.OK, OperationView, "The operation."),
+    **operation(
+        "getOperation",
+        "An operation",
+        description="What a charged call names in `X-Operation-Id`, and what a record names in `operation_id`.",
+        scopes=(Scope.READ,),
+        answers=documented(HTTPStatus.OK, OperationView, "The operation."),
+    ),
 )
 def get_operation(operation_id: Identifier) -> Response[str]:
-    workspace_id = workspace_of(router.current_event.raw_event, Scope.READ)
+    workspace_id = workspace_of(router.current_event.raw_event)
     operation = services().operations.get(workspace_id, operation_id)
     if operation is None:
         raise Refusal(not_found(f"There is no operation {operation_id}."))

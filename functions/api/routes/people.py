@@ -10,14 +10,15 @@ from aws_lambda_powertools.event_handler.openapi.params import Body
 from botocore.config import Config
 
 from functions.api.answers import answer
+from functions.api.idempotency import once_without
 from functions.api.models.common import Identifier, documented
 from functions.api.models.people import PersonRequest, PersonView
-from functions.api.principals import require_operator
-from functions.api.problems import FieldError, Refusal, conflict, invalid, not_found
-from functions.api.routing import new_router
+from functions.api.problems import FieldError, Refusal, invalid, not_found, person_exists
+from functions.api.routing import new_router, operation
 from functions.api.services import services
 from shared.people.directory import KnownAlready, NotAnAddress, PersonAdded, PersonDirectory
 from shared.people.settings import pool_id_of
+from shared.workspaces import Scope
 
 router = new_router()
 
@@ -32,13 +33,19 @@ def directory() -> PersonDirectory:
 
 @router.post(
     "/workspaces/<workspace_id>/people",
-    summary="Let a person in",
-    description="With a temporary password, shown once; at their first sign-in they choose their own. Sent again "
-    "before that, it gives another. Free.",
-    responses=documented(HTTPStatus.CREATED, PersonView, "The person."),
+    **operation(
+        "addPerson",
+        "Let a person in",
+        description="With a temporary password, shown once; at their first sign-in they choose their own. Sent again "
+        "before that, it gives another.",
+        scopes=(Scope.OPERATOR,),
+        answers=documented(HTTPStatus.CREATED, PersonView, "The person."),
+        refusals=("person-exists",),
+        example={"email": "ada@acme.example"},
+        remembers=once_without("temporary_password"),
+    ),
 )
 def add_person(workspace_id: Identifier, wanted: Annotated[PersonRequest, Body()]) -> Response[str]:
-    require_operator(router.current_event.raw_event)
     if services().ledger.balance(workspace_id) is None:
         raise Refusal(not_found(f"There is no workspace {workspace_id}."))
     added = directory().add(workspace_id, wanted.email)
@@ -46,7 +53,7 @@ def add_person(workspace_id: Identifier, wanted: Annotated[PersonRequest, Body()
         case PersonAdded():
             return answer(PersonView.of(added), HTTPStatus.CREATED)
         case KnownAlready():
-            raise Refusal(conflict("person-exists", "Somebody signs in with this address already."))
+            raise Refusal(person_exists())
         case NotAnAddress():
             raise Refusal(invalid([FieldError("email", "Input should be an e-mail address")]))
         case _:

@@ -10,13 +10,15 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path
 
 from functions.api.answers import answer
+from functions.api.idempotency import once
 from functions.api.in_use import refuse_scheduled_rule
 from functions.api.models.common import Identifier, Page, documented, page
 from functions.api.models.rules import PreviewRequest, PreviewView, RuleView, SavedRuleView
+from functions.api.models.texts import NAME_PATTERN
 from functions.api.paging import DEFAULT_LIMIT, Cursor, Limit, store_cursor
 from functions.api.principals import workspace_of
-from functions.api.problems import FieldError, Problem, Refusal, conflict, invalid, not_found
-from functions.api.routing import new_router
+from functions.api.problems import FieldError, Problem, Refusal, conflict, invalid, not_found, too_many_rules
+from functions.api.routing import new_router, operation
 from functions.api.services import Services, rule_room, services
 from shared.rules.checking import RuleRefused, check
 from shared.rules.commands import (
@@ -45,20 +47,31 @@ _PREVIEW_SECONDS = 10.0
 _SHOWN = 200
 """Characters of a key, a name or a record that a problem shows."""
 
-_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+_EXAMPLE = {
+    "entity": "product",
+    "trigger": {"on": ["created", "updated"], "attributes": ["price"]},
+    "condition": "price > 10",
+    "actions": [{"set": "gross", "to": {"expression": "price * 1.2", "decimals": 2}}],
+}
 
-RuleId = Annotated[str, Path(pattern=_NAME, description="Your own name for the rule.")]
+RuleId = Annotated[str, Path(pattern=NAME_PATTERN)]
 
 
 @router.get(
     "/rules",
-    summary="The rules",
-    responses=documented(HTTPStatus.OK, Page[RuleView], "By identifier, which is the order that they fire in."),
+    **operation(
+        "listRules",
+        "The rules",
+        scopes=(Scope.READ,),
+        answers=documented(
+            HTTPStatus.OK, Page[RuleView], "Rules, by identifier, which is the order that they fire in."
+        ),
+    ),
 )
 def list_rules(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response[str]:
-    workspace_id = workspace_of(router.current_event.raw_event, Scope.READ)
+    workspace_id = workspace_of(router.current_event.raw_event)
     room = services()
-    with store_cursor(cursor, like=_NAME) as after:
+    with store_cursor(cursor, like=NAME_PATTERN) as after:
         found = room.rules.page(workspace_id, limit, after)
     meters = room.meters.get_many(workspace_id, [rule.rule_id for rule in found.rules])
     paused, now = _is_paused(room, workspace_id), room.clock()
@@ -68,28 +81,40 @@ def list_rules(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response[
 
 @router.get(
     "/rules/<rule_id>",
-    summary="A rule, and what it has done",
-    responses=documented(HTTPStatus.OK, RuleView, "The rule."),
+    **operation(
+        "getRule",
+        "A rule, and what it has done",
+        scopes=(Scope.READ,),
+        answers=documented(HTTPStatus.OK, RuleView, "The rule."),
+    ),
 )
 def get_rule(rule_id: Identifier) -> Response[str]:
-    workspace_id = workspace_of(router.current_event.raw_event, Scope.READ)
+    workspace_id = workspace_of(router.current_event.raw_event)
     return answer(_view(services(), _known_rule(workspace_id, rule_id)))
 
 
 @router.put(
     "/rules/<rule_id>",
-    summary="Set a rule",
-    description="Creates the rule, or replaces its definition; one that was suspended fires again. Records that do not"
-    " change are not looked at; a change of the last moments, or one that waits for credits, may still set it off.",
-    responses=documented(HTTPStatus.OK, SavedRuleView, "The rule, replaced.")
-    | documented(HTTPStatus.CREATED, SavedRuleView, "The rule, new."),
+    **operation(
+        "putRule",
+        "Set a rule",
+        description="Creates the rule, or replaces its definition; one that was suspended fires again. Records "
+        "that do not change are not looked at; a change of the last moments, or one that waits for credits, may still "
+        "set it off.",
+        scopes=(Scope.CONFIGURE,),
+        answers=documented(HTTPStatus.OK, SavedRuleView, "The rule, replaced.")
+        | documented(HTTPStatus.CREATED, SavedRuleView, "The rule, new."),
+        refusals=("too-many-rules", "rule-feeds-itself"),
+        example=_EXAMPLE,
+        remembers=once,
+    ),
 )
 def set_rule(rule_id: RuleId, definition: Annotated[RuleDefinition, Body()]) -> Response[str]:
-    workspace_id = workspace_of(router.current_event.raw_event, Scope.CONFIGURE)
+    workspace_id = workspace_of(router.current_event.raw_event)
     room = services()
     outcome = put_rule(rule_room(), workspace_id, rule_id, definition, room.clock(), _ends_in(_CHECK_SECONDS))
     if not isinstance(outcome, PutRule):
-        raise Refusal(_problem_of(outcome))
+        raise Refusal(problem_of(outcome))
     rule = outcome.rule
     view = SavedRuleView.saved(_view(room, rule), outcome.warnings)
     return answer(view, HTTPStatus.CREATED if rule.created_at == rule.updated_at else HTTPStatus.OK)
@@ -97,12 +122,18 @@ def set_rule(rule_id: RuleId, definition: Annotated[RuleDefinition, Body()]) -> 
 
 @router.delete(
     "/rules/<rule_id>",
-    summary="Delete a rule",
-    description="What it has written stays. A rule that a schedule runs cannot be deleted.",
-    responses={HTTPStatus.NO_CONTENT: {"description": "It is gone."}},
+    **operation(
+        "deleteRule",
+        "Delete a rule",
+        description="What it has written stays. A rule that a schedule runs cannot be deleted.",
+        scopes=(Scope.CONFIGURE,),
+        answers={HTTPStatus.NO_CONTENT: {"description": "It is gone."}},
+        refusals=("rule-in-use",),
+        remembers=once,
+    ),
 )
 def remove_rule(rule_id: Identifier) -> Response[str]:
-    workspace_id = workspace_of(router.current_event.raw_event, Scope.CONFIGURE)
+    workspace_id = workspace_of(router.current_event.raw_event)
     refuse_scheduled_rule(workspace_id, rule_id)
     if not services().rules.delete(workspace_id, rule_id):
         raise Refusal(_no_such_rule(rule_id))
@@ -111,13 +142,19 @@ def remove_rule(rule_id: Identifier) -> Response[str]:
 
 @router.post(
     "/rules/<rule_id>/preview",
-    summary="What a rule would do, and cost",
-    description="Examines today's records, as if all of them changed now, and writes nothing. Free. Goes through some"
-    " thousands of records at a time: go on with `next_cursor`.",
-    responses=documented(HTTPStatus.OK, PreviewView, "What it would do with the records that were examined."),
+    **operation(
+        "previewRule",
+        "What a rule would do, and cost",
+        description="Examines today's records, as if all of them changed now, and writes nothing. Goes through some "
+        "thousands of records at a time: go on with `next_cursor`.",
+        scopes=(Scope.READ,),
+        answers=documented(HTTPStatus.OK, PreviewView, "What it would do with the records that were examined."),
+        refusals=("too-many-rules", "rule-feeds-itself"),
+        example={"definition": _EXAMPLE},
+    ),
 )
 def preview_rule(rule_id: RuleId, wanted: Annotated[PreviewRequest, Body()]) -> Response[str]:
-    workspace_id = workspace_of(router.current_event.raw_event, Scope.READ)
+    workspace_id = workspace_of(router.current_event.raw_event)
     room = services()
     out_of_time = _ends_in(_PREVIEW_SECONDS)
     warnings: tuple[str, ...] = ()
@@ -146,12 +183,12 @@ def _draft(
     if is_first:
         checked = check_rule(rule_room(), workspace_id, rule_id, definition, room.clock(), _ends_in(_CHECK_SECONDS))
         if not isinstance(checked, Checked):
-            raise Refusal(_problem_of(checked, within="definition."))
+            raise Refusal(problem_of(checked, within="definition."))
         return checked.draft, checked.warnings
     try:
         check(definition, {})
     except RuleRefused as refused:
-        raise Refusal(_problem_of(refused, within="definition.")) from refused
+        raise Refusal(problem_of(refused, within="definition.")) from refused
     return draft(workspace_id, rule_id, definition, room.clock()), ()
 
 
@@ -174,11 +211,11 @@ def _is_paused(room: Services, workspace_id: str) -> bool:
     return balance is None or balance.is_exhausted(room.clock())
 
 
-def _problem_of(refused: TooManyRules | RuleRefused | FeedsItself, within: str = "") -> Problem:
+def problem_of(refused: TooManyRules | RuleRefused | FeedsItself, within: str = "") -> Problem:
     """Why a rule cannot be put. `within` is where the request has its definition."""
     match refused:
         case TooManyRules(limit):
-            return conflict("too-many-rules", f"A workspace has at most {limit} rules. Delete one first.")
+            return too_many_rules(limit)
         case RuleRefused():
             return invalid([FieldError(within + refused.place, str(refused))])
         case FeedsItself(cycle, example):

@@ -8,34 +8,39 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
 
 from functions.api.answers import answer, as_json
-from functions.api.charging import price_headers, spendable
+from functions.api.charging import keep_pace, price_headers
+from functions.api.idempotency import once
 from functions.api.models.common import IdempotencyKey, Identifier, Page, documented, page
 from functions.api.models.runs import RejectionView, RunRequest, RunView
 from functions.api.paging import DEFAULT_LIMIT, Cursor, Limit, store_cursor
 from functions.api.principals import principal_of, workspace_of
 from functions.api.problems import (
     Refusal,
-    conflict,
     not_found,
+    nothing_to_pull,
     of_outcome,
     out_of_credits,
     request_repeated,
+    run_is_not_paused,
+    run_is_over,
     too_large,
+    upload_missing,
 )
 from functions.api.requests import request_id, requested_at
 from functions.api.routes.feeds import known_feed
-from functions.api.routing import new_router
+from functions.api.routing import BULK, new_router, operation
 from functions.api.services import Services, services
 from shared.credits import OperationIdReused, OutOfCredits, Replayed, UnknownWorkspace
 from shared.feeds.definition import FeedDefinition
 from shared.feeds.store import StoredFeed
+from shared.people.pace import RUN_START_WEIGHT
 from shared.runs.commands import (
     NotPossible,
     Started,
     StartOutcome,
     StartRun,
     cancel_run,
-    replayed_start,
+    look_before_start,
     resume_run,
     start_run,
 )
@@ -47,19 +52,26 @@ router = new_router()
 
 @router.post(
     "/feeds/<feed_id>/runs",
-    summary="Start a run",
-    description="On an upload, or, without `upload_id`, on what the feed's source holds. Costs 1 credit, and 1 for "
-    "each record that the run creates or updates. A dry run is free.",
-    responses=documented(HTTPStatus.ACCEPTED, RunView, "The run, on its way."),
+    **operation(
+        "startRun",
+        "Start a run",
+        description="On an upload, or, without `upload_id`, on what the feed's source holds. A dry run is free, and so "
+        "is every record that it counts.",
+        scopes=(Scope.WRITE,),
+        answers=documented(HTTPStatus.ACCEPTED, RunView, "The run, on its way."),
+        price=BULK,
+        refusals=("upload-missing", "nothing-to-pull", "request-repeated"),
+        example={"upload_id": "up_01KAMNQX5YJ8D3T6Z0V2RWG4HC", "dry_run": False},
+    ),
 )
 def start(
     feed_id: Identifier, wanted: Annotated[RunRequest, Body()], idempotency_key: IdempotencyKey = None
 ) -> Response[str]:
     event = router.current_event.raw_event
-    workspace_id = workspace_of(event, Scope.WRITE)
+    keep_pace(event, RUN_START_WEIGHT)
     room = services()
     wish = StartRun(
-        workspace_id=workspace_id,
+        workspace_id=workspace_of(event),
         feed_id=feed_id,
         upload_id=wanted.upload_id,
         dry_run=wanted.dry_run,
@@ -67,9 +79,8 @@ def start(
         request_id=request_id(event),
         idempotency_key=idempotency_key,
     )
-    available = spendable(room, workspace_id)
-    outcome = replayed_start(wish, room.ledger) or _start(room, wish, requested_at(event))
-    return _answer(outcome, available)
+    outcome = look_before_start(wish, room.ledger).told or _start(room, wish, requested_at(event))
+    return _answer(room, outcome)
 
 
 def _start(room: Services, wish: StartRun, now: datetime) -> StartOutcome:
@@ -88,15 +99,15 @@ def _start(room: Services, wish: StartRun, now: datetime) -> StartOutcome:
     )
 
 
-def _answer(outcome: StartOutcome, available: int) -> Response[str]:
-    """`available` is what was there to spend when the request came."""
+def _answer(room: Services, outcome: StartOutcome) -> Response[str]:
+    event = router.current_event.raw_event
     match outcome:
         case Started(run, paid):
-            return answer(RunView.of(run), HTTPStatus.ACCEPTED, price_headers(paid, available))
+            return answer(RunView.of(run), HTTPStatus.ACCEPTED, price_headers(room, event, paid))
         case Replayed(operation_id, told):
             if told is None:
                 raise Refusal(request_repeated(operation_id))
-            return answer(told, HTTPStatus.ACCEPTED, price_headers(outcome, available))
+            return answer(told, HTTPStatus.ACCEPTED, price_headers(room, event, outcome))
         case OutOfCredits() | OperationIdReused() | UnknownWorkspace():
             raise Refusal(of_outcome(outcome))
         case _:
@@ -105,11 +116,15 @@ def _answer(outcome: StartOutcome, available: int) -> Response[str]:
 
 @router.get(
     "/feeds/<feed_id>/runs",
-    summary="The runs of a feed",
-    responses=documented(HTTPStatus.OK, Page[RunView], "Runs, newest first."),
+    **operation(
+        "listRuns",
+        "The runs of a feed",
+        scopes=(Scope.READ,),
+        answers=documented(HTTPStatus.OK, Page[RunView], "Runs, newest first."),
+    ),
 )
 def list_runs(feed_id: Identifier, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response[str]:
-    workspace_id = workspace_of(router.current_event.raw_event, Scope.READ)
+    workspace_id = workspace_of(router.current_event.raw_event)
     room = services()
     feed = known_feed(workspace_id, feed_id)
     with store_cursor(cursor) as after:
@@ -119,43 +134,63 @@ def list_runs(feed_id: Identifier, limit: Limit = DEFAULT_LIMIT, cursor: Cursor 
     return answer(page([RunView.of(run) for run in found.runs], found.cursor))
 
 
-@router.get("/runs/<run_id>", summary="A run", responses=documented(HTTPStatus.OK, RunView, "The run as it stands."))
+@router.get(
+    "/runs/<run_id>",
+    **operation(
+        "getRun",
+        "A run",
+        scopes=(Scope.READ,),
+        answers=documented(HTTPStatus.OK, RunView, "The run as it stands."),
+    ),
+)
 def get_run(run_id: Identifier) -> Response[str]:
-    workspace_id = workspace_of(router.current_event.raw_event, Scope.READ)
+    workspace_id = workspace_of(router.current_event.raw_event)
     return answer(RunView.of(_known_run(services(), workspace_id, run_id)))
 
 
 @router.post(
     "/runs/<run_id>/cancel",
-    summary="End a run",
-    description="What it has written stays written, and paid for. Free.",
-    responses=documented(HTTPStatus.ACCEPTED, RunView, "The run, cancelled."),
+    **operation(
+        "cancelRun",
+        "End a run",
+        description="What it has written stays written, and paid for.",
+        scopes=(Scope.WRITE,),
+        answers=documented(HTTPStatus.ACCEPTED, RunView, "The run, cancelled."),
+        refusals=("run-is-over",),
+        remembers=once,
+    ),
 )
 def cancel(run_id: Identifier) -> Response[str]:
-    workspace_id = workspace_of(router.current_event.raw_event, Scope.WRITE)
+    workspace_id = workspace_of(router.current_event.raw_event)
     room = services()
     outcome = cancel_run(room.runs, _known_run(room, workspace_id, run_id), room.clock())
     if isinstance(outcome, NotPossible):
-        raise Refusal(conflict("run-is-over", f"The run is {outcome.run.state.value}: it cannot be cancelled."))
+        raise Refusal(run_is_over(outcome.run.state.value))
     return answer(RunView.of(outcome), HTTPStatus.ACCEPTED)
 
 
 @router.post(
     "/runs/<run_id>/resume",
-    summary="Let a paused run go on",
-    description="From exactly where it stopped; also a run that has shown no sign of work for ten minutes. Free; its "
-    "records cost what they cost.",
-    responses=documented(HTTPStatus.ACCEPTED, RunView, "The run, running again."),
+    **operation(
+        "resumeRun",
+        "Let a paused run go on",
+        description="From exactly where it stopped; also a run that has shown no sign of work for ten minutes. The "
+        "records that it goes on to write cost what they cost.",
+        scopes=(Scope.WRITE,),
+        answers=documented(HTTPStatus.ACCEPTED, RunView, "The run, running again."),
+        refusals=("run-is-not-paused", "out-of-credits"),
+        remembers=once,
+    ),
 )
 def resume(run_id: Identifier) -> Response[str]:
-    workspace_id = workspace_of(router.current_event.raw_event, Scope.WRITE)
+    workspace_id = workspace_of(router.current_event.raw_event)
     room = services()
     outcome = resume_run(room.runs, room.ledger, _known_run(room, workspace_id, run_id), room.clock())
     match outcome:
         case Run():
             return answer(RunView.of(outcome), HTTPStatus.ACCEPTED)
         case NotPossible(run):
-            raise Refusal(conflict("run-is-not-paused", _not_resumed(run)))
+            raise Refusal(run_is_not_paused(run.state.value, is_over=run.state.is_over))
         case OutOfCredits():
             raise Refusal(out_of_credits(outcome))
         case _:
@@ -164,22 +199,20 @@ def resume(run_id: Identifier) -> Response[str]:
 
 @router.get(
     "/runs/<run_id>/rejections",
-    summary="What a run rejected",
-    responses=documented(HTTPStatus.OK, Page[RejectionView], "Rows, and records of them, with the reasons."),
+    **operation(
+        "listRejections",
+        "What a run rejected",
+        scopes=(Scope.READ,),
+        answers=documented(HTTPStatus.OK, Page[RejectionView], "Rows, and records of them, with the reasons."),
+    ),
 )
 def list_rejections(run_id: Identifier, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response[str]:
-    workspace_id = workspace_of(router.current_event.raw_event, Scope.READ)
+    workspace_id = workspace_of(router.current_event.raw_event)
     room = services()
     run = _known_run(room, workspace_id, run_id)
     with store_cursor(cursor) as after:
         found = room.artifacts.rejections(run, limit, after)
     return answer(page([RejectionView.of(rejection) for rejection in found.rejections], found.cursor))
-
-
-def _not_resumed(run: Run) -> str:
-    if run.state.is_over:
-        return f"The run is {run.state.value}: it cannot go on."
-    return f"The run is {run.state.value}, and was seen at work a moment ago: there is nothing to resume."
 
 
 def _known_run(room: Services, workspace_id: str, run_id: str) -> Run:
@@ -193,15 +226,11 @@ def _etag_of_upload(room: Services, wish: StartRun, feed: StoredFeed) -> str:
     """What the run is bound to; blank where it will fetch its file. Raises Refusal when there is no file to run on."""
     if wish.upload_id is None:
         if not FeedDefinition.model_validate_json(feed.definition).pulls:
-            detail = (
-                "This feed has no source to fetch a file from: give an upload_id, or define the feed with a source."
-            )
-            raise Refusal(conflict("nothing-to-pull", detail))
+            raise Refusal(nothing_to_pull())
         return ""
     upload = room.artifacts.upload(wish.workspace_id, wish.feed_id, wish.upload_id)
     if upload is None:
-        detail = f"Nothing was uploaded for {wish.upload_id}, or it was deleted since."
-        raise Refusal(conflict("upload-missing", detail))
+        raise Refusal(upload_missing(wish.upload_id))
     limit = room.settings.max_feed_bytes
     if upload.size > limit:
         raise Refusal(too_large(f"The upload has {upload.size:,} bytes; a feed may have {limit:,}."))

@@ -10,12 +10,14 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path
 
 from functions.api.answers import answer
+from functions.api.idempotency import once
 from functions.api.models.common import Identifier, Page, documented, page
 from functions.api.models.schedules import ScheduleRequest, ScheduleSummaryView, ScheduleView
+from functions.api.models.texts import SCHEDULE_NAME_PATTERN
 from functions.api.paging import DEFAULT_LIMIT, Cursor, Limit, store_cursor
 from functions.api.principals import workspace_of
 from functions.api.problems import FieldError, Refusal, invalid, not_found
-from functions.api.routing import new_router
+from functions.api.routing import new_router, operation
 from functions.api.services import Services, schedule_room, services
 from shared.schedules.commands import (
     NothingToPull,
@@ -31,26 +33,27 @@ from shared.schedules.costs import first_day
 from shared.schedules.cron import BadExpression
 from shared.schedules.history import day_of
 from shared.schedules.model import Schedule
-from shared.schedules.scheduler import MAX_SCHEDULE_ID
 from shared.workspaces import Scope
 
 router = new_router()
 
-_NAME = rf"^[a-z0-9][a-z0-9_-]{{0,{MAX_SCHEDULE_ID - 1}}}$"
-
-ScheduleId = Annotated[str, Path(pattern=_NAME, description="Your own name for the schedule.")]
+ScheduleId = Annotated[str, Path(pattern=SCHEDULE_NAME_PATTERN)]
 
 
 @router.get(
     "/schedules",
-    summary="The schedules",
-    description="Without their costs, which each schedule shows by itself.",
-    responses=documented(HTTPStatus.OK, Page[ScheduleSummaryView], "By identifier."),
+    **operation(
+        "listSchedules",
+        "The schedules",
+        description="Without their costs, which each schedule shows by itself.",
+        scopes=(Scope.READ,),
+        answers=documented(HTTPStatus.OK, Page[ScheduleSummaryView], "Schedules, by identifier."),
+    ),
 )
 def list_schedules(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Response[str]:
-    workspace_id = workspace_of(router.current_event.raw_event, Scope.READ)
+    workspace_id = workspace_of(router.current_event.raw_event)
     room = services()
-    with store_cursor(cursor, like=_NAME) as after:
+    with store_cursor(cursor, like=SCHEDULE_NAME_PATTERN) as after:
         found = room.schedules.page(workspace_id, limit, after)
     paused, now = is_paused(schedule_room(), workspace_id), room.clock()
     views = [ScheduleSummaryView.of(schedule, paused=paused, now=now) for schedule in found.schedules]
@@ -59,11 +62,15 @@ def list_schedules(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Respo
 
 @router.get(
     "/schedules/<schedule_id>",
-    summary="A schedule, and what it costs",
-    responses=documented(HTTPStatus.OK, ScheduleView, "The schedule."),
+    **operation(
+        "getSchedule",
+        "A schedule, and what it costs",
+        scopes=(Scope.READ,),
+        answers=documented(HTTPStatus.OK, ScheduleView, "The schedule."),
+    ),
 )
 def get_schedule(schedule_id: Identifier) -> Response[str]:
-    workspace_id = workspace_of(router.current_event.raw_event, Scope.READ)
+    workspace_id = workspace_of(router.current_event.raw_event)
     room = services()
     schedule = room.schedules.get(workspace_id, schedule_id)
     if schedule is None:
@@ -73,13 +80,19 @@ def get_schedule(schedule_id: Identifier) -> Response[str]:
 
 @router.put(
     "/schedules/<schedule_id>",
-    summary="Set a schedule",
-    description="Creates the schedule, or replaces its definition. A rate is counted from then on.",
-    responses=documented(HTTPStatus.OK, ScheduleView, "The schedule, replaced.")
-    | documented(HTTPStatus.CREATED, ScheduleView, "The schedule, new."),
+    **operation(
+        "putSchedule",
+        "Set a schedule",
+        description="Creates the schedule, or replaces its definition. A rate is counted from then on.",
+        scopes=(Scope.CONFIGURE,),
+        answers=documented(HTTPStatus.OK, ScheduleView, "The schedule, replaced.")
+        | documented(HTTPStatus.CREATED, ScheduleView, "The schedule, new."),
+        example={"feed_id": "main", "expression": "cron(0 6 * * ? *)", "time_zone": "Europe/Berlin"},
+        remembers=once,
+    ),
 )
 def set_schedule(schedule_id: ScheduleId, wanted: Annotated[ScheduleRequest, Body()]) -> Response[str]:
-    workspace_id = workspace_of(router.current_event.raw_event, Scope.CONFIGURE)
+    workspace_id = workspace_of(router.current_event.raw_event)
     room = services()
     now = room.clock()
     try:
@@ -110,14 +123,19 @@ def set_schedule(schedule_id: ScheduleId, wanted: Annotated[ScheduleRequest, Bod
 
 @router.delete(
     "/schedules/<schedule_id>",
-    summary="Delete a schedule",
-    description="Runs and passes that it started go on; what it did stays in the operation log.",
-    responses={HTTPStatus.NO_CONTENT: {"description": "It is gone."}},
+    **operation(
+        "deleteSchedule",
+        "Delete a schedule",
+        description="Runs and passes that it started go on; what it did stays in the operation log.",
+        scopes=(Scope.CONFIGURE,),
+        answers={HTTPStatus.NO_CONTENT: {"description": "It is gone."}},
+        remembers=once,
+    ),
 )
 def remove_schedule(schedule_id: Identifier) -> Response[str]:
-    workspace_id = workspace_of(router.current_event.raw_event, Scope.CONFIGURE)
+    workspace_id = workspace_of(router.current_event.raw_event)
     # What nobody could put is not asked of EventBridge Scheduler, which knows no such names.
-    can_be = re.fullmatch(_NAME, schedule_id)
+    can_be = re.fullmatch(SCHEDULE_NAME_PATTERN, schedule_id)
     if not can_be or not delete_schedule(schedule_room(), workspace_id, schedule_id):
         raise Refusal(not_found(f"There is no schedule {schedule_id}."))
     return Response(HTTPStatus.NO_CONTENT.value, body="")

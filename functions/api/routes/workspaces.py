@@ -7,28 +7,34 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
 
 from functions.api.answers import REPLAYED, answer
+from functions.api.idempotency import once
 from functions.api.models.common import IdempotencyKey, Identifier, documented
 from functions.api.models.workspaces import TopUpRequest, TopUpView, WorkspaceRequest, WorkspaceView
-from functions.api.principals import require_operator
 from functions.api.problems import FieldError, Refusal, invalid, key_reused, not_found
-from functions.api.routing import new_router
+from functions.api.routing import new_router, operation
 from functions.api.services import services
 from shared.credits import Granted, GrantReferenceReused, GrantReplayed, UnknownWorkspace, settlement_id
-from shared.workspaces import ExpiresInThePast, IdempotencyKeyReused, top_up
+from shared.workspaces import Scope
+from shared.workspaces.store import IdempotencyKeyReused
+from shared.workspaces.top_ups import ExpiresInThePast, top_up
 
 router = new_router()
 
 
 @router.post(
     "/workspaces",
-    summary="Open a workspace",
-    description="With its starter credits and its first key, which is shown once.",
-    responses=documented(HTTPStatus.CREATED, WorkspaceView, "The workspace."),
+    **operation(
+        "openWorkspace",
+        "Open a workspace",
+        description="With its starter credits and its first key, which is shown once.",
+        scopes=(Scope.OPERATOR,),
+        answers=documented(HTTPStatus.CREATED, WorkspaceView, "The workspace."),
+        example={"name": "Acme"},
+    ),
 )
 def open_workspace(
     wanted: Annotated[WorkspaceRequest, Body()], idempotency_key: IdempotencyKey = None
 ) -> Response[str]:
-    require_operator(router.current_event.raw_event)
     room = services()
     opened = room.workspaces.open(
         wanted.name,
@@ -44,12 +50,17 @@ def open_workspace(
 
 @router.post(
     "/workspaces/<workspace_id>/top-ups",
-    summary="Add credits",
-    description="Once per `reference`. What is owed is settled from them first.",
-    responses=documented(HTTPStatus.CREATED, TopUpView, "The grant."),
+    **operation(
+        "topUp",
+        "Add credits",
+        description="Once per `reference`. What is owed is settled from them first.",
+        scopes=(Scope.OPERATOR,),
+        answers=documented(HTTPStatus.CREATED, TopUpView, "The grant."),
+        example={"credits": 10000, "unit_price": "0.008", "currency": "EUR", "reference": "invoice-2026-118"},
+        remembers=once,
+    ),
 )
 def add_credits(workspace_id: Identifier, wanted: Annotated[TopUpRequest, Body()]) -> Response[str]:
-    require_operator(router.current_event.raw_event)
     room = services()
     outcome = top_up(room.ledger, wanted.to_top_up(workspace_id, room.settings.currency), room.clock())
     match outcome:

@@ -35,6 +35,16 @@ ENVIRONMENT = {
     "SOURCE_HOSTS": "localhost",
     "SOURCE_BUCKETS": "feeds",
     "SOURCE_SECRETS_PREFIX": "productsync/sources/",
+    "STACK_NAME": "productsync",
+    "USAGE_PLAN_NAME": "productsync-keys",
+    "OPERATORS_GATEWAY_KEY_ID": "0p3r4t0r50",
+    "OPERATORS_USAGE_KEY": "operators6f0c4a0e",
+    "SHARED_USAGE_KEY": "shared6f0c4a0e",
+    "PEOPLE_USAGE_KEY": "people6f0c4a0e",
+    "DOCUMENTS_USAGE_KEY": "documents6f0c4a0e",
+    "PREFLIGHT_USAGE_KEY": "preflight6f0c4a0e",
+    "PERSON_CALLS_PER_HOUR": "3600",
+    "PERSON_CALLS_PER_DAY": "10000",
 }
 
 Event = dict[str, Any]
@@ -76,15 +86,17 @@ def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     for module in (services, authorizer):
-        monkeypatch.setattr(module, "dynamodb_client", lambda: client)
-    services.services.cache_clear()
-    services.rule_room.cache_clear()
-    authorizer.store.cache_clear()
+        monkeypatch.setattr(module, "dynamodb_client", lambda _config=None: client)
+    made_once = (
+        *(services.services, services.person_pace, services.rule_room, services.usage_keys, services.key_room),
+        *(services.dynamodb, authorizer.store, authorizer.notes, authorizer.settings),
+    )
+    for made in made_once:
+        made.cache_clear()
     with Stubber(client) as stubber:
         yield stubber
-    services.services.cache_clear()
-    services.rule_room.cache_clear()
-    authorizer.store.cache_clear()
+    for made in made_once:
+        made.cache_clear()
 
 
 @pytest.fixture

@@ -107,6 +107,7 @@ def test_credentials_are_not_sent_in_clear_and_not_for_nothing(
         }
         put["pathParameters"] = {"feed_id": "main"}
         put["requestContext"]["authorizer"]["scopes"] = "configure"
+        del put["multiValueHeaders"]["Idempotency-Key"]
         answer = call(put)
         assert answer.body["type"] == f"/problems/{slug}", answer.text
         assert answer.status == 409

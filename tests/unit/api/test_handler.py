@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from io import StringIO
@@ -15,7 +17,9 @@ from botocore.stub import Stubber
 
 from functions.api import services
 from functions.api.handler import app, logger
-from shared.catalog import Record, put_record
+from shared import keys
+from shared.catalog import Record
+from shared.catalog.records import record_item
 from shared.credits import Action, Channel, Operation, OperationKind
 from shared.credits.operations import put_operation
 from shared.dynamo.transactions import StoreUnavailable
@@ -50,6 +54,9 @@ BALANCE = {
     "grants": {"gr_1": {name: GRANT[name] for name in ("unit_price", "currency", "priority", "granted_at")}},
 }
 BALANCE["grants"]["gr_1"]["remaining"] = 4999  # type: ignore[index]
+
+BALANCE_ITEM = keys.balance(WORKSPACE).attributes() | to_item(BALANCE)
+START_CALL = keys.call(WORKSPACE, "POST /feeds/supplier-a/runs", "nightly-2026-11-22")
 
 Event = Callable[[str], dict[str, Any]]
 Call = Callable[[dict[str, Any]], "Answer"]
@@ -86,7 +93,7 @@ def test_the_account_is_answered_in_full(call: Call, event: Event, dynamodb: Stu
         ("api_without_scope", 403, "forbidden", "operator"),
         ("api_operator_in_workspace_route", 403, "forbidden", "belongs to no workspace"),
         ("api_unknown_route", 404, "not-found", "no such path"),
-        ("api_unknown_method", 404, "not-found", "no such method"),
+        ("api_unknown_method", 405, "method-not-allowed", "GET and OPTIONS are"),
     ],
 )
 def test_what_is_refused_without_a_look_at_any_store(
@@ -103,7 +110,8 @@ def test_what_is_refused_without_a_look_at_any_store(
 
 
 def test_a_body_is_read_whatever_its_content_type(call: Call, event: Event, dynamodb: Stubber) -> None:
-    dynamodb.add_response("get_item", {"Item": to_item(BALANCE)})
+    found = {"Responses": {"credit": [BALANCE_ITEM]}, "UnprocessedKeys": {}}
+    dynamodb.add_response("batch_get_item", found)
     dynamodb.add_response("get_item", {})
     answer = call(event("api_form_content_type"))
     assert answer.status == 404
@@ -196,16 +204,14 @@ def test_nothing_secret_is_logged(call: Call, event: Event, logged: StringIO) ->
         assert secret not in "".join(lines)
 
 
-def test_the_resolver_has_exactly_the_routes_of_the_template(project: Path) -> None:
-    from samtranslator.yaml_helper import yaml_parse  # noqa: PLC0415  # slow to import, and only needed here
+def test_the_resolver_has_exactly_the_routes_of_the_template() -> None:
+    from tests.support.sample_calls import routes  # noqa: PLC0415  # slow to import, and only needed here
 
-    template = yaml_parse((project / "template.yaml").read_text(encoding="utf-8"))
-    events = template["Resources"]["Api"]["Properties"]["Events"].values()
-    deployed = {
-        (each["Properties"]["Method"].upper(), each["Properties"]["Path"].replace("+}", "}")) for each in events
-    }
+    deployed = {tuple(route.replace("+}", "}").split(" ", 1)) for route in routes()}
     # What the gateway sends here because no route takes it.
-    deployed.remove(("ANY", "/{proxy}"))
+    deployed = {(method, path) for method, path in deployed if path != "/{proxy}"}
+    # What API Gateway would take for the batch's path is a record whose key is `batch`.
+    deployed -= {(method, "/records/{entity}/batch") for method in ("GET", "PUT", "PATCH", "DELETE")}
     known = {(route.method, route.openapi_path) for route in app._static_routes + app._dynamic_routes}
     assert known == deployed
 
@@ -229,8 +235,8 @@ def test_a_retried_start_is_answered_as_the_first_was_whatever_became_of_its_fee
         "answer": '{"run_id":"run_1"}',
     }
     # The balance and what was told before: neither the feed nor the upload is asked for.
-    for item in (BALANCE, told):
-        dynamodb.add_response("get_item", {"Item": to_item(item)})
+    found = [BALANCE_ITEM, START_CALL.attributes() | to_item(told)]
+    dynamodb.add_response("batch_get_item", {"Responses": {"credit": found}, "UnprocessedKeys": {}})
     answer = call(given_event)
     assert (answer.status, answer.body) == (202, {"run_id": "run_1"})
     assert answer.headers["Idempotency-Replayed"] == "true"
@@ -262,8 +268,8 @@ def test_a_read_that_is_delivered_twice_is_charged_once(call: Call, event: Event
         updated_at=at,
         operation_id=None,
     )
-    dynamodb.add_response("get_item", {"Item": put_record("catalog", record, None).request["Put"]["Item"]})
-    dynamodb.add_response("get_item", {"Item": to_item(BALANCE)})
+    found = {"catalog": [record_item(record)], "credit": [BALANCE_ITEM]}
+    dynamodb.add_response("batch_get_item", {"Responses": found, "UnprocessedKeys": {}})
     entry = put_operation("credit", paid_before).request["Put"]["Item"]
     dynamodb.add_client_error(
         "transact_write_items",
@@ -293,3 +299,12 @@ def test_every_route_is_in_the_reference(project: Path) -> None:
     reference = (project / "docs" / "api.md").read_text(encoding="utf-8")
     routes = [f"{route.method} /v1{route.openapi_path}" for route in app._static_routes + app._dynamic_routes]
     assert [route for route in routes if f"`{route}`" not in reference] == []
+
+
+def test_no_cold_start_waits_for_what_reads_files_or_makes_the_document(project: Path) -> None:
+    loaded = "import functions.api.handler, sys; print(*sys.modules)"
+    told = subprocess.run(
+        [sys.executable, "-c", loaded], cwd=project, check=True, capture_output=True, text=True, timeout=60
+    )
+    unneeded = {"shared.feeds.preparing", "shared.feeds.readers", "sqlite3", "functions.api.openapi.document"}
+    assert unneeded & set(told.stdout.split()) == set()

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from functions.api.answers import as_json
-from functions.api.models.common import PointInTime, decimal_text, page
+from functions.api.models.common import PointInTime, Request, decimal_text, page
 from functions.api.models.credits import AutomationPausedView, CreditsView
+from functions.api.models.keys import KeyRequest
 from functions.api.models.operations import OperationView
+from functions.api.models.people import PersonRequest
 from functions.api.models.records import RecordView
 from functions.api.models.runs import RunRequest, RunView
 from functions.api.models.workspaces import TopUpRequest, WorkspaceRequest
@@ -65,6 +67,37 @@ def test_times_of_eight_thousand_years_are_taken(text: str) -> None:
     assert TypeAdapter(PointInTime).validate_python(text) == datetime.fromisoformat(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "is_told"), [("2026-11-22T08:00:00 01:00", True), ("2026-11-22 08:00", False), ("2026-11-22T08:00", False)]
+)
+def test_a_plus_that_a_url_has_lost_is_told_how_to_send(text: str, is_told: bool) -> None:
+    with pytest.raises(ValidationError, match="RFC 3339") as refused:
+        TypeAdapter(PointInTime).validate_python(text)
+    assert ("%2B" in str(refused.value)) is is_told
+
+
+# --- texts that fit no pattern ---
+
+
+@pytest.mark.parametrize(
+    ("request_type", "body", "words"),
+    [
+        (PersonRequest, {"email": "ada"}, "Input should be an e-mail address"),
+        (PersonRequest, {"email": "ada@acme.example\n"}, "Input should be an e-mail address"),
+        (PersonRequest, {"email": "a" * 129}, "at most 128 characters"),
+        (PersonRequest, {"email": 5}, "valid string"),
+        (WorkspaceRequest, {"name": " \t"}, "Input should not be blank"),
+        (WorkspaceRequest, {"name": ""}, "at least 1 character"),
+        (WorkspaceRequest, {"name": "x" * 201}, "at most 200 characters"),
+        (KeyRequest, {"name": " ", "scopes": ["read"]}, "Input should not be blank"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words(request_type: type[Request], body: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words) as refused:
+        request_type.model_validate(body)
+    assert "pattern" not in str(refused.value)
+
+
 # --- top-ups ---
 
 
@@ -86,6 +119,10 @@ def test_top_ups_that_are_taken(change: dict[str, Any]) -> None:
     TopUpRequest.model_validate(TOP_UP | change)
 
 
+def test_a_whole_number_may_be_spelled_with_a_fraction_of_nothing() -> None:
+    assert TopUpRequest.model_validate({**TOP_UP, "credits": Decimal("10.0")}).credits == 10
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -94,7 +131,7 @@ def test_top_ups_that_are_taken(change: dict[str, Any]) -> None:
         ({"credits": 1_000_000_001}, "credits"),
         ({"credits": "10"}, "credits"),
         ({"credits": True}, "credits"),
-        ({"credits": Decimal("10.0")}, "credits"),
+        ({"credits": Decimal("10.5")}, "credits"),
         ({"unit_price": Decimal("0.01")}, "unit_price"),
         ({"unit_price": 1}, "unit_price"),
         ({"unit_price": "-0.01"}, "unit_price"),

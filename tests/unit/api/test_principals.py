@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from functions.api.principals import principal_of, require_operator, workspace_of
+from functions.api.principals import principal_of, require_any, workspace_of
 from functions.api.problems import Refusal
 from shared.credits import Channel
 from shared.workspaces import Principal, Scope
@@ -23,20 +23,34 @@ def test_the_principal_is_the_one_that_the_authorizer_found() -> None:
     assert principal_of(event("read write")) == Principal(
         "ws_1", "key_1", frozenset({Scope.READ, Scope.WRITE}), Channel.API
     )
+    assert workspace_of(event("read")) == "ws_1"
 
 
 @pytest.mark.parametrize("scope", [Scope.READ, Scope.WRITE, Scope.CONFIGURE, Scope.FINANCE])
 def test_a_scope_allows_itself_and_nothing_else(scope: Scope) -> None:
-    assert workspace_of(event(scope.value), scope) == "ws_1"
+    require_any(event(scope.value), [scope])
     others = " ".join(other.value for other in Scope if other is not scope)
     with pytest.raises(Refusal, match=scope.value) as refusal:
-        workspace_of(event(others), scope)
+        require_any(event(others), [scope])
     assert refusal.value.problem.status == 403
 
 
+def test_any_one_of_the_scopes_is_enough() -> None:
+    for held in ("configure", "read operator"):
+        require_any(event(held), [Scope.CONFIGURE, Scope.OPERATOR])
+    with pytest.raises(Refusal, match="configure or operator"):
+        require_any(event("read write finance"), [Scope.CONFIGURE, Scope.OPERATOR])
+
+
 def test_an_operator_has_no_workspace_and_a_workspace_no_operator() -> None:
-    require_operator(event("operator", None))
+    require_any(event("operator", None), [Scope.OPERATOR])
+    require_any(event("operator", None), [Scope.CONFIGURE, Scope.OPERATOR])
     with pytest.raises(Refusal, match="belongs to no workspace"):
-        workspace_of(event("operator", None), Scope.READ)
+        require_any(event("operator read", None), [Scope.READ])
     with pytest.raises(Refusal, match="operator"):
-        require_operator(event("read write configure finance"))
+        require_any(event("read write configure finance"), [Scope.OPERATOR])
+
+
+def test_without_a_workspace_there_is_none_to_work_in() -> None:
+    with pytest.raises(AssertionError, match="operators"):
+        workspace_of(event("operator", None))

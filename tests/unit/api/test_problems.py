@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from functions.api import problems
 from functions.api.problems import FieldError, Problem
 from shared.credits import OperationIdReused, OutOfCredits, Stale, UnknownWorkspace
+from shared.people.pace import RUN_START_WEIGHT, TooFast
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,28 @@ def test_an_outage_says_when_to_come_back() -> None:
     assert response.headers["Retry-After"] == "2"
 
 
+def test_what_passes_by_itself_says_when_to_come_back() -> None:
+    for problem in (problems.of_outcome(Stale(cursor_moved=True, writes={})), problems.request_in_progress()):
+        assert int(problem.headers["Retry-After"]) >= 1, problem.slug
+    assert "Retry-After" not in problems.of_outcome(OperationIdReused("op_1")).headers
+
+
+def test_whoever_is_too_fast_is_told_what_counts_and_until_when() -> None:
+    outcome = TooFast(3600, "hour", datetime(2026, 11, 22, 9, tzinfo=UTC))
+    problem = problems.out_of_pace(outcome, 17)
+    assert problem.headers["Retry-After"] == "17"
+    assert "3,600 calls" in problem.detail
+    assert f"a run counts as {RUN_START_WEIGHT}." in problem.detail
+    assert "2026-11-22T09:00:00.000Z" in problem.detail
+
+
+def test_the_schedules_that_use_something_are_named_as_far_as_they_can_be() -> None:
+    names = [f"s{number}" for number in range(12)]
+    assert problems.feed_in_use(names[:1]).detail == "Schedules pull it: s0. Delete them first."
+    assert "s8, s9. Delete" in problems.rule_in_use(names[:10]).detail
+    assert "s8, s9 and 2 more. Delete" in problems.rule_in_use(names).detail
+
+
 @pytest.mark.parametrize(
     ("error", "field", "message"),
     [
@@ -85,7 +109,7 @@ def test_every_kind_of_problem_has_a_title_and_is_documented(project: Path) -> N
     named = {
         slug
         for path in source
-        for slug in re.findall(r'(?:HTTPStatus\.\w+,\s+|conflict\()"([a-z-]+)"', path.read_text(encoding="utf-8"))
+        for slug in re.findall(r'(?:HTTPStatus\.\w+,\s+|conflict\(\s*)"([a-z-]+)"', path.read_text(encoding="utf-8"))
     }
     assert named == set(problems.TITLES)
     documented = (project / "docs" / "api.md").read_text(encoding="utf-8")

@@ -18,7 +18,7 @@ from shared.catalog import Record
 from shared.catalog.records import record_item
 from shared.credits import DRAWING_PRIORITY, Grant, GrantKind, account
 from shared.dynamo.values import to_item
-from shared.edits import Expectation
+from shared.edits import Expectation, RecordVersion
 
 if TYPE_CHECKING:
     from tests.unit.api.conftest import Answer
@@ -58,6 +58,16 @@ def balance_item() -> dict[str, Any]:
     return dict(balance)
 
 
+def together(*items: dict[str, Any] | None) -> dict[str, Any]:
+    """What a BatchGetItem answers: those that are there, each in its table."""
+    responses: dict[str, list[dict[str, Any]]] = {}
+    for item in items:
+        if item is not None:
+            table = "catalog" if "#R#" in item["pk"]["S"] else "credit"
+            responses.setdefault(table, []).append(item)
+    return {"Responses": responses, "UnprocessedKeys": {}}
+
+
 class Sent:
     """The transactions that were sent."""
 
@@ -74,13 +84,14 @@ def test_a_person_s_edit_reads_the_record_and_writes_it_and_asks_no_account(
     call: Call, event: Event, dynamodb: Stubber
 ) -> None:
     sent = Sent(dynamodb)
-    dynamodb.add_response("get_item", {"Item": record_item(STANDS)})
+    dynamodb.add_response("update_item", {})  # the pace of the person
+    dynamodb.add_response("batch_get_item", together(record_item(STANDS)))
     dynamodb.add_response("transact_write_items", {})
     answer = call(event("api_patch_record_by_hand"))
     assert answer.status == 200
     assert answer.body["attributes"] == {"title": "Drill", "note": "by hand"}
     assert (answer.body["version"], answer.body["operation_id"]) == (4, None)
-    assert answer.headers["ETag"] == '"4"'
+    assert answer.headers["ETag"] == '"4-1a1f7f83000"'
     assert not [name for name in answer.headers if name.startswith("X-Credits")]
     ((entry, write),) = sent.transactions
     assert (entry["Put"]["TableName"], entry["Put"]["Item"]["credits"]) == ("credit", {"N": "0"})
@@ -90,9 +101,8 @@ def test_a_person_s_edit_reads_the_record_and_writes_it_and_asks_no_account(
 
 def test_a_write_by_key_is_charged_in_the_transaction_that_writes(call: Call, event: Event, dynamodb: Stubber) -> None:
     sent = Sent(dynamodb)
-    dynamodb.add_response("get_item", {"Item": balance_item()})
-    dynamodb.add_response("get_item", {})  # the idempotency key was not used before
-    dynamodb.add_response("get_item", {"Item": record_item(STANDS)})
+    # The idempotency key was not used before.
+    dynamodb.add_response("batch_get_item", together(balance_item(), record_item(STANDS)))
     dynamodb.add_response("transact_write_items", {})
     answer = call(event("api_put_record"))
     assert answer.status == 200
@@ -103,19 +113,17 @@ def test_a_write_by_key_is_charged_in_the_transaction_that_writes(call: Call, ev
     # The key, the entry, the balance, the record.
     assert [next(iter(item)) for item in transaction] == ["Put", "Put", "Update", "Put"]
     kept = transaction[0]["Put"]["Item"]["answer"]["S"]
-    assert kept == f'200\n"4"\n{answer.text}'
+    assert kept == f'200\n"4-1a1f7f83000"\n{answer.text}'
 
 
 def test_a_retry_is_answered_as_the_first_was(call: Call, event: Event, dynamodb: Stubber) -> None:
     sent = Sent(dynamodb)
     first_event = event("api_put_record")
-    for item in (balance_item(), None, record_item(STANDS)):
-        dynamodb.add_response("get_item", {"Item": item} if item else {})
+    dynamodb.add_response("batch_get_item", together(balance_item(), record_item(STANDS)))
     dynamodb.add_response("transact_write_items", {})
     first = call(first_event)
     told = sent.transactions[0][0]["Put"]["Item"]
-    for item in (balance_item(), told):
-        dynamodb.add_response("get_item", {"Item": item})
+    dynamodb.add_response("batch_get_item", together(balance_item(), told))
     again_event = event("api_put_record")
     again_event["requestContext"]["requestId"] = "another-request"
     again = call(again_event)
@@ -128,8 +136,7 @@ def test_a_retry_is_answered_as_the_first_was(call: Call, event: Event, dynamodb
 def test_a_version_that_is_not_there_any_more_is_refused(call: Call, event: Event, dynamodb: Stubber) -> None:
     given_event = event("api_put_record")
     given_event["multiValueHeaders"]["If-Match"] = ['"2"']
-    for item in (balance_item(), None, record_item(STANDS)):
-        dynamodb.add_response("get_item", {"Item": item} if item else {})
+    dynamodb.add_response("batch_get_item", together(balance_item(), record_item(STANDS)))
     answer = call(given_event)
     assert (answer.status, answer.body["type"]) == (412, "/problems/precondition-failed")
     assert "version 3" in answer.body["detail"]
@@ -178,10 +185,25 @@ def test_a_key_that_may_not_write_may_not_write(call: Call, event: Event) -> Non
 def test_a_person_reads_for_nothing(call: Call, event: Event, dynamodb: Stubber) -> None:
     given_event = event("api_get_record")
     given_event["requestContext"]["authorizer"]["channel"] = "person"
-    dynamodb.add_response("get_item", {"Item": record_item(STANDS)})
+    dynamodb.add_response("update_item", {})
+    dynamodb.add_response("batch_get_item", together(record_item(STANDS)))
     answer = call(given_event)
-    assert (answer.status, answer.headers["ETag"]) == (200, '"3"')
+    assert (answer.status, answer.headers["ETag"]) == (200, '"3-1a1f7f83000"')
     assert "X-Credits-Charged" not in answer.headers
+
+
+def test_more_than_a_hand_can_do_waits_for_the_next_hour(call: Call, event: Event, dynamodb: Stubber) -> None:
+    given_event = event("api_patch_record_by_hand")
+    given_event["requestContext"]["requestTimeEpoch"] = 1_795_334_399_500
+    dynamodb.add_client_error(
+        "update_item",
+        "ConditionalCheckFailedException",
+        modeled_fields={"Item": {"day": {"N": "3700"}, "hour_07": {"N": "3600"}}},
+    )
+    answer = call(given_event)
+    assert (answer.status, answer.body["type"]) == (429, "/problems/too-many-requests")
+    assert answer.headers["Retry-After"] == "1"
+    assert "3,600" in answer.body["detail"]
 
 
 @pytest.mark.parametrize(
@@ -190,13 +212,15 @@ def test_a_person_reads_for_nothing(call: Call, event: Event, dynamodb: Stubber)
         (None, None, Expectation()),
         ("*", None, Expectation(match="*")),
         (None, "*", Expectation(none_match="*")),
-        ('"3"', None, Expectation(match=frozenset({3}))),
-        (' "3" , "12"', None, Expectation(match=frozenset({3, 12}))),
+        ('"3"', None, Expectation(match=frozenset({RecordVersion(3)}))),
+        (' "3" , "12"', None, Expectation(match=frozenset({RecordVersion(3), RecordVersion(12)}))),
         # Well-formed, and no version of ours: it matches nothing.
         ('W/"3"', None, Expectation(match=frozenset())),
         ('"abc"', None, Expectation(match=frozenset())),
         ('"03"', None, Expectation(match=frozenset())),
-        (None, '"3"', Expectation(none_match=frozenset({3}))),
+        ('"3-19aba5a8c7b"', None, Expectation(match=frozenset({RecordVersion(3, 0x19ABA5A8C7B)}))),
+        ('"3-"', None, Expectation(match=frozenset())),
+        (None, '"3"', Expectation(none_match=frozenset({RecordVersion(3)}))),
     ],
 )
 def test_entity_tags_are_versions(if_match: str | None, if_none_match: str | None, expected: Expectation) -> None:

@@ -66,7 +66,9 @@ def test_numbers_of_a_body_stay_exact() -> None:
         ('{"a": NaN}', 400, "NaN"),
         ('{"a": Infinity}', 400, "Infinity"),
         ("[" * 100_000, 400, "nested"),
+        ('{"a": ' + "[" * 50 + '{"b":' * 50 + "1" + "}" * 50 + "]" * 50 + "}", 400, "nested more than 100 levels"),
         ("not json at all", 400, "not JSON"),
+        ('\ufeff{"a": 1}', 400, "begins with a byte order mark"),
         ('{"a": ' + "9" * 4_301 + "}", 400, "number"),
         ('{"a": 1e99999999999999999999}', 400, "number"),
         ("[1]", 422, "body: Input should be a JSON object"),
@@ -81,6 +83,10 @@ def test_a_body_that_cannot_be_taken_says_why(body: str, status: int, words: str
         parse_body(body)
     assert refusal.value.problem.status == status
     assert words in refusal.value.problem.detail
+
+
+def test_a_body_may_be_nested_as_deeply_as_it_says() -> None:
+    assert parse_body('{"a": ' + "[" * 99 + "]" * 99 + "}")
 
 
 def test_a_request_is_named_and_dated_by_the_gateway(event: Callable[[str], dict[str, Any]]) -> None:

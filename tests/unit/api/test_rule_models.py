@@ -189,7 +189,7 @@ def test_mistakes_are_named_by_their_place_in_the_request(body: dict[str, Any], 
 
 
 def test_refusals_are_told() -> None:
-    problem_of: Callable[..., Any] = routes._problem_of
+    problem_of: Callable[..., Any] = routes.problem_of
     too_many = problem_of(TooManyRules(100))
     assert (too_many.status, too_many.slug) == (409, "too-many-rules")
     refused = problem_of(RuleRefused("condition", "price is a number", 9), within="definition.")
@@ -201,7 +201,7 @@ def test_a_loop_is_told_with_what_it_was_shown_on() -> None:
     example = Shown(
         cycle=("a", "b"), record_key=None, depth=5, entity="product", attributes={"n": Decimal("1.5")}, changed="n"
     )
-    problem = routes._problem_of(FeedsItself(("a", "b"), example))
+    problem = routes.problem_of(FeedsItself(("a", "b"), example))
     assert (problem.status, problem.slug, problem.extra) == (
         409,
         "rule-feeds-itself",
@@ -210,7 +210,7 @@ def test_a_loop_is_told_with_what_it_was_shown_on() -> None:
     assert "a -> b -> a" in problem.detail
     assert '{"n": 1.5}' in problem.detail
     on_record = replace(example, record_key="k" * 1000, changed=None)
-    detail = routes._problem_of(FeedsItself(("a", "b"), on_record)).detail
+    detail = routes.problem_of(FeedsItself(("a", "b"), on_record)).detail
     assert "was created" in detail
     assert len(detail) < 500
 

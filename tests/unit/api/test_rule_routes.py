@@ -72,7 +72,8 @@ def test_a_preview_asks_and_writes_nothing(call: Call, event: Event, dynamodb: S
 
 def test_without_the_scope_nothing_is_looked_at(call: Call, event: Event) -> None:
     answer = call(event("api_put_rule_without_scope"))
-    assert (answer.status, answer.body["detail"]) == (403, "This call needs a key with the scope configure.")
+    assert answer.status == 403
+    assert answer.body["detail"] == "This call needs the scope configure, which your key or sign-in does not have."
 
 
 @pytest.mark.parametrize(

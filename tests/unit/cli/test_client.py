@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from productsync.answers import Upload
-from productsync.client import CHUNK, Client
+from productsync.client import Client
+from productsync.client.feeds import CHUNK
 from productsync.failures import ApiProblem, NotConnected, Unreachable, UploadFailed
 from productsync.settings import Connection, Secret
 from productsync.transport import Backoff, LoopbackTransport, Repeat
@@ -38,7 +39,7 @@ def failing(error: type[httpx.TransportError]) -> Callable[[httpx.Request], http
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_what_is_free_to_repeat_is_repeated(client: Client, api: FakeApi, waits: list[float], status: int) -> None:
     api.on("GET", "/credits", httpx.Response(status), failing(httpx.ReadTimeout), make_credits())
-    assert client.credits().body["available"] == 4939
+    assert client.credits.get().body["available"] == 4939
     assert waits == [0.2, 0.4]
 
 
@@ -47,7 +48,7 @@ def test_waits_double_up_to_a_limit_and_then_the_answer_stands(
 ) -> None:
     api.on("GET", "/credits", httpx.Response(503))
     with pytest.raises(ApiProblem) as caught:
-        client.credits()
+        client.credits.get()
     assert caught.value.status == 503
     assert waits == [0.2, 0.4, 0.8, 1.6, 3.2]
 
@@ -73,14 +74,14 @@ def test_jitter_is_full(draws: list[float]) -> None:
 )
 def test_retry_after_is_waited_for(client: Client, api: FakeApi, waits: list[float], header: str, wait: float) -> None:
     api.on("GET", "/credits", httpx.Response(429, headers={"Retry-After": header}), make_credits())
-    client.credits()
+    client.credits.get()
     assert waits == [pytest.approx(wait)]
 
 
 def test_a_retry_after_beyond_patience_is_the_answer(client: Client, api: FakeApi, waits: list[float]) -> None:
     api.on("GET", "/credits", httpx.Response(429, headers={"Retry-After": "3600"}))
     with pytest.raises(ApiProblem):
-        client.credits()
+        client.credits.get()
     assert waits == []
 
 
@@ -103,17 +104,17 @@ def test_a_call_that_may_have_been_charged_is_not_repeated(
     page: dict[str, Any] = {"items": [], "next_cursor": None}
     api.on("GET", "/records/product", answer, page)
     if is_repeated:
-        assert client.records("product", limit=1).body == page
+        assert client.records.list("product", limit=1).body == page
     else:
         with pytest.raises((ApiProblem, Unreachable)):
-            client.records("product", limit=1)
+            client.records.list("product", limit=1)
     assert len(api.requests) == (2 if is_repeated else 1)
 
 
 def test_a_repeated_start_of_a_run_is_the_same_start(client: Client, api: FakeApi) -> None:
     api.on("POST", "/feeds/f/runs", failing(httpx.ReadTimeout), httpx.Response(503), make_run(), status=202)
-    client.start_run("f", "up_1")
-    client.start_run("f", "up_1")
+    client.runs.start("f", "up_1")
+    client.runs.start("f", "up_1")
     keys = [request.headers["Idempotency-Key"] for request in api.requests]
     assert keys[0] == keys[1] == keys[2] != keys[3]
     assert len({request.content for request in api.requests}) == 1
@@ -123,7 +124,7 @@ def test_problems_that_trying_again_cannot_mend_are_final(client: Client, api: F
     for status in (400, 401, 402, 403, 404, 409, 413, 422, 500):
         api.on("GET", "/credits", httpx.Response(status, json={"title": "No", "status": status}))
         with pytest.raises(ApiProblem):
-            client.credits()
+            client.credits.get()
     assert waits == []
 
 
@@ -139,16 +140,16 @@ def test_problems_that_trying_again_cannot_mend_are_final(client: Client, api: F
 )
 def test_any_key_is_one_segment_of_the_path(client: Client, api: FakeApi, key: str, path: bytes) -> None:
     with pytest.raises(ApiProblem):
-        client.record("product", key)
+        client.records.get("product", key)
     assert api.requests[0].url.raw_path == b"/v1/records/product/" + path
 
 
 def test_what_needs_a_key_says_so_before_it_calls(api: FakeApi) -> None:
     with Client(Connection(ENDPOINT, None, None, None), transport=api.transport) as client:
         with pytest.raises(NotConnected, match="API key of a workspace"):
-            client.credits()
+            client.credits.get()
         with pytest.raises(NotConnected, match="operator key"):
-            client.create_workspace("x")
+            client.workspaces.create("x")
     assert not api.requests
 
 
@@ -179,7 +180,7 @@ def test_an_upload_is_sent_in_pieces_and_tells_how_far_it_is(tmp_path: Path) -> 
 
     progress: list[int] = []
     with Client(CONNECTION, transport=Bucket()) as client:
-        client.upload(make_upload(), file, progress=progress.append)
+        client.feeds.send(make_upload(), file, progress=progress.append)
     assert pieces == [CHUNK, CHUNK, 5]
     assert progress == [CHUNK, 2 * CHUNK, 2 * CHUNK + 5]
 
@@ -188,7 +189,7 @@ def test_a_cut_off_upload_begins_again(client: Client, api: FakeApi, tmp_path: P
     file = tmp_path / "feed.csv"
     file.write_bytes(b"abc")
     api.on("PUT", "/x", failing(httpx.WriteError), httpx.Response(503), httpx.Response(200))
-    client.upload(make_upload(), file)
+    client.feeds.send(make_upload(), file)
     assert [request.content for request in api.requests] == [b"abc"] * 3
 
 
@@ -198,17 +199,17 @@ def test_a_file_that_changes_while_it_is_sent_is_not_taken_for_whole(
 ) -> None:
     file = tmp_path / "feed.csv"
     file.write_bytes(meanwhile)
-    monkeypatch.setattr("productsync.client._size", lambda _file: 3)
+    monkeypatch.setattr("productsync.client.feeds._size", lambda _file: 3)
     api.on("PUT", "/x", httpx.Response(200))
     with pytest.raises(UploadFailed, match="changed while it was being sent"):
-        client.upload(make_upload(), file)
+        client.feeds.send(make_upload(), file)
 
 
 def test_an_empty_file_is_sent_as_such(client: Client, api: FakeApi, tmp_path: Path) -> None:
     file = tmp_path / "feed.csv"
     file.touch()
     api.on("PUT", "/x", httpx.Response(200))
-    client.upload(make_upload(), file)
+    client.feeds.send(make_upload(), file)
     assert api.requests[0].headers["Content-Length"] == "0"
 
 

@@ -242,6 +242,23 @@ def test_feeds_are_put_shown_listed_and_deleted(shell: Shell, api: FakeApi) -> N
     assert shell.run("feeds", "put", "f").exit_code == 2
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("records", "get", "product", ""),
+        ("records", "delete", "product", ""),
+        ("records", "list", ""),
+        ("feeds", "show", ""),
+        ("keys", "revoke", ""),
+    ],
+)
+def test_an_empty_name_is_a_mistake_of_usage(shell: Shell, api: FakeApi, arguments: tuple[str, ...]) -> None:
+    result = shell.run(*arguments)
+    assert result.exit_code == 2
+    assert "A name is empty" in result.stderr
+    assert not api.requests
+
+
 def test_presets_are_listed_and_shown(shell: Shell, api: FakeApi) -> None:
     preset = {
         "name": "shopify",

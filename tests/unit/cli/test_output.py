@@ -1,4 +1,4 @@
-"""What supplier data may do to a terminal: nothing, in tables and in JSON alike."""
+"""What supplier data may do to a terminal: nothing, in tables and in JSON alike; and what tables leave whole."""
 
 import io
 import json
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from productsync.output import clean, to_json
+from productsync.output import Column, Output, clean, to_json
 
 UTF8 = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
 COMMANDS = ["\x1b[2J", "\x9b2J", "\x07", "\x7f", "\u2028", "\u2029"]
@@ -49,3 +49,14 @@ def test_marks_that_scripts_need_stay() -> None:
     assert clean("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \u200f") == (
         "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \u200f"
     )
+
+
+def test_a_long_name_takes_no_room_from_an_identifier(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    output = Output(as_json=False)
+    identifier = "key_01JD9ZJ0000000000000000001"
+    names = [Column(f"Name {place}", wraps=True) for place in range(5)]
+    output.table([Column("Key"), *names, Column("By")], [[identifier, *["a long name " * 5] * 5, identifier]])
+    assert capsys.readouterr().out.count(identifier) == 2

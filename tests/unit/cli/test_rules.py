@@ -153,7 +153,8 @@ def test_numbers_of_a_file_are_sent_digit_for_digit(shell: Shell, api: FakeApi, 
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [("[1]", "not a rule definition"), ("{", "not JSON"), ("[" * 9000, "bad.json")]
+    ("text", "told"),
+    [("[1]", "not a rule definition"), ("{", "not JSON"), ('{"a": NaN}', "not JSON"), ("[" * 9000, "bad.json")],
 )
 def test_what_is_no_definition_is_not_sent(shell: Shell, api: FakeApi, tmp_path: Path, text: str, told: str) -> None:
     file = tmp_path / "bad.json"

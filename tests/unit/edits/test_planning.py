@@ -19,6 +19,7 @@ from shared.edits.model import (
     Merge,
     NoSuchRecord,
     NotAsExpected,
+    RecordVersion,
     Remove,
     Replace,
     TooLarge,
@@ -92,7 +93,7 @@ def test_a_record_that_is_removed_is_no_more() -> None:
 
 @pytest.mark.parametrize("change", [Merge({"a": 1}), Remove()])
 def test_there_is_nothing_to_change_where_there_is_no_record_whatever_is_expected(change: Merge | Remove) -> None:
-    for expected in (Expectation(), Expectation(match=frozenset({3})), Expectation(match="*")):
+    for expected in (Expectation(), Expectation(match=frozenset({RecordVersion(3)})), Expectation(match="*")):
         assert decide(edit(change, expected=expected), None, NOW) == NoSuchRecord()
 
 
@@ -100,15 +101,15 @@ def test_there_is_nothing_to_change_where_there_is_no_record_whatever_is_expecte
     ("expected", "on_a_record", "on_none"),
     [
         (Expectation(), True, True),
-        (Expectation(match=frozenset({3})), True, False),
-        (Expectation(match=frozenset({2, 3})), True, False),
-        (Expectation(match=frozenset({2})), False, False),
+        (Expectation(match=frozenset({RecordVersion(3)})), True, False),
+        (Expectation(match=frozenset({RecordVersion(2), RecordVersion(3)})), True, False),
+        (Expectation(match=frozenset({RecordVersion(2)})), False, False),
         (Expectation(match=frozenset()), False, False),
         (Expectation(match="*"), True, False),
         (Expectation(none_match="*"), False, True),
-        (Expectation(none_match=frozenset({3})), False, True),
-        (Expectation(none_match=frozenset({2})), True, True),
-        (Expectation(match="*", none_match=frozenset({3})), False, False),
+        (Expectation(none_match=frozenset({RecordVersion(3)})), False, True),
+        (Expectation(none_match=frozenset({RecordVersion(2)})), True, True),
+        (Expectation(match="*", none_match=frozenset({RecordVersion(3)})), False, False),
     ],
 )
 def test_expectations_hold_or_nothing_is_done(expected: Expectation, on_a_record: bool, on_none: bool) -> None:

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import openpyxl
 import pytest
 
-from shared.feeds import DEFAULT_LIMITS, FeedDefinition, FeedUnreadable, Limits, prepare
+from shared.feeds import DEFAULT_LIMITS, FeedDefinition, FeedUnreadable, Limits
+from shared.feeds.preparing import prepare
 
 
 def table(**layout: Any) -> dict[str, Any]:

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.feeds import DEFAULT_LIMITS, FeedDefinition, FeedUnreadable, Limits, prepare
+from shared.feeds import DEFAULT_LIMITS, FeedDefinition, FeedUnreadable, Limits
 from shared.feeds.entities import PathDefinition
 from shared.feeds.nodes import NodeSource
+from shared.feeds.preparing import prepare
 from tests.support.feeds import made_feed_definition, make_feed, prepare_content, prepare_file
 from tests.unit.feeds.test_bad_files import sheet
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.stub import ANY, Stubber
+from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,14 +18,16 @@ from shared.credits import Channel
 from shared.dynamo.client import dynamodb_client
 from shared.workspaces import (
     WORKSPACE_SCOPES,
+    ApiKey,
+    KeyState,
     Principal,
     Scope,
     authenticate,
-    create_operator_key,
     key_id_of,
     new_api_key,
     put_api_key,
 )
+from shared.workspaces.api_keys import UsageKey, to_api_key
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -95,39 +98,57 @@ def test_a_key_is_recognised_with_one_consistent_read(client: DynamoDBClient, ta
     item, text = stored_item()
     key = {"pk": item["pk"], "sk": item["sk"]}
     table.add_response("get_item", {"Item": item}, {"TableName": "work", "Key": key, "ConsistentRead": True})
-    expected = Principal("ws_1", item["key_id"]["S"], frozenset({Scope.READ}), Channel.API)
-    assert authenticate(client, "work", text) == expected
+    found = authenticate(client, "work", text, NOW)
+    assert isinstance(found, ApiKey)
+    assert found.principal == Principal("ws_1", item["key_id"]["S"], frozenset({Scope.READ}), Channel.API)
 
 
 def test_a_revoked_key_is_not(client: DynamoDBClient, table: Stubber) -> None:
     item, text = stored_item({"revoked_at": {"S": "2026-11-22T08:00:01.000Z"}})
     table.add_response("get_item", {"Item": item})
-    assert authenticate(client, "work", text) is None
+    assert authenticate(client, "work", text, NOW) is None
 
 
 def test_nor_is_another_secret_under_a_known_identifier(client: DynamoDBClient, table: Stubber) -> None:
     item, text = stored_item()
     table.add_response("get_item", {"Item": item})
     forged = text[:-1] + ("a" if text[-1] != "a" else "b")
-    assert authenticate(client, "work", forged) is None
+    assert authenticate(client, "work", forged, NOW) is None
 
 
 def test_nor_a_key_that_never_was(client: DynamoDBClient, table: Stubber) -> None:
     table.add_response("get_item", {})
-    assert authenticate(client, "work", stored_item()[1]) is None
+    assert authenticate(client, "work", stored_item()[1], NOW) is None
 
 
 @pytest.mark.parametrize("text", ["", "psk_", "no key", "psk_" + "0" * 26 + "_" + "é" * 43])
 @pytest.mark.usefixtures("table")
 def test_what_no_key_looks_like_costs_no_read(client: DynamoDBClient, text: str) -> None:
-    assert authenticate(client, "work", text) is None
+    assert authenticate(client, "work", text, NOW) is None
 
 
-def test_an_operator_s_key_belongs_to_no_workspace(client: DynamoDBClient, table: Stubber) -> None:
-    table.add_response("put_item", {}, {"TableName": "work", "Item": ANY, "ConditionExpression": ANY, **_all_old()})
-    text = create_operator_key(client, "work", lambda: NOW + timedelta(days=1))
-    assert key_id_of(text) is not None
+MOMENT = timedelta(milliseconds=1)
 
 
-def _all_old() -> dict[str, str]:
-    return {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+@pytest.mark.parametrize(
+    ("expires_at", "revoked_at", "state"),
+    [
+        (None, None, KeyState.ACTIVE),
+        (NOW + MOMENT, None, KeyState.ACTIVE),
+        (NOW, None, KeyState.EXPIRED),
+        (NOW - MOMENT, None, KeyState.EXPIRED),
+        (None, NOW, KeyState.REVOKED),
+        (NOW - MOMENT, NOW, KeyState.REVOKED),
+        (NOW + MOMENT, NOW - MOMENT, KeyState.REVOKED),
+    ],
+)
+def test_the_states_of_a_key(expires_at: datetime | None, revoked_at: datetime | None, state: KeyState) -> None:
+    key, _ = new_api_key("ws_1", [Scope.READ], NOW - timedelta(days=1), expires_at=expires_at)
+    assert replace(key, revoked_at=revoked_at).state(NOW) is state
+
+
+def test_a_key_comes_back_as_it_was_stored() -> None:
+    key, _ = new_api_key(None, [Scope.OPERATOR], NOW, name="Ops", expires_at=NOW + MOMENT)
+    whole = replace(key, revoked_at=NOW, usage=UsageKey("01KAMZ5Q00APVWEYWXCMJ7D3FR", "q1w2e3r4t5"))
+    for one in (key, whole):
+        assert to_api_key(put_api_key("work", one).request["Put"]["Item"]) == one

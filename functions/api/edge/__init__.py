@@ -1,0 +1,1 @@
+"""What every answer has, whichever route gave it: headers for browsers, and which methods a path takes."""

@@ -1,0 +1,109 @@
+"""Workspaces, the keys to them, and what becomes of their credits."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from productsync.answers import (
+    Credits,
+    Key,
+    NewKey,
+    Operation,
+    Page,
+    PersonAdded,
+    TopUp,
+    Workspace,
+)
+from productsync.client.calls import Answer, Calls, path_of
+
+
+class WorkspacesGroup:
+    """What an operator does for customers. All of it is free."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def create(self, name: str, *, idempotency_key: str | None = None) -> Answer[Workspace]:
+        """Creates a workspace with its starter credits and its first key, whose secret is shown this once."""
+        body = {"name": name}
+        return self._calls.write("POST", "workspaces", body, idempotency_key=idempotency_key, operator=True)
+
+    def top_up(
+        self, workspace_id: str, order: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> Answer[TopUp]:
+        """Grants credits. Its `reference` makes it idempotent: the same order twice is one grant."""
+        path = path_of("workspaces", workspace_id, "top-ups")
+        return self._calls.write("POST", path, order, idempotency_key=idempotency_key, operator=True)
+
+    def add_person(self, workspace_id: str, email: str, *, idempotency_key: str | None = None) -> Answer[PersonAdded]:
+        """Lets a person sign in, with a temporary password that is shown this once."""
+        path = path_of("workspaces", workspace_id, "people")
+        return self._calls.write("POST", path, {"email": email}, idempotency_key=idempotency_key, operator=True)
+
+
+class CreditsGroup:
+    """The balance."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def get(self) -> Answer[Credits]:
+        """The balance and its grants. Free."""
+        return self._calls.get("credits")
+
+
+class KeysGroup:
+    """The keys of the workspace, or with `operator` those of the operators. All of it is free."""
+
+    def __init__(self, calls: Calls, *, operator: bool = False) -> None:
+        self._calls = calls
+        self._operator = operator
+
+    def list(self, *, limit: int | None = None, cursor: str | None = None) -> Answer[Page[Key]]:
+        """One page of the keys: everything of them but their secrets."""
+        return self._calls.get("keys", {"limit": limit, "cursor": cursor}, operator=self._operator)
+
+    def create(
+        self,
+        name: str,
+        scopes: Sequence[str],
+        *,
+        expires_at: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Answer[NewKey]:
+        """Makes a key, with scopes that the caller has itself. Its secret is shown this once: None in a replay."""
+        body = {"name": name, "scopes": [*scopes]} | ({} if expires_at is None else {"expires_at": expires_at})
+        return self._calls.write("POST", "keys", body, idempotency_key=idempotency_key, operator=self._operator)
+
+    def rotate(
+        self, key_id: str, *, overlap_seconds: int | None = None, idempotency_key: str | None = None
+    ) -> Answer[NewKey]:
+        """Makes a key in place of another, which stays good for `overlap_seconds` more (a day, unless it is given)."""
+        body = {} if overlap_seconds is None else {"overlap_seconds": overlap_seconds}
+        path = path_of("keys", key_id, "rotate")
+        return self._calls.write("POST", path, body, idempotency_key=idempotency_key, operator=self._operator)
+
+    def revoke(self, key_id: str, *, idempotency_key: str | None = None) -> Answer[dict[str, Any]]:
+        """Ends a key at once."""
+        path = path_of("keys", key_id)
+        return self._calls.write("DELETE", path, idempotency_key=idempotency_key, operator=self._operator)
+
+
+class OperationsGroup:
+    """The operation log: what used the credits. Reading it is free."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def list(
+        self,
+        filters: Mapping[str, str | None] | None = None,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Answer[Page[Operation]]:
+        """One page of it, newest first; filters: from, to, kind, job_id, run_id."""
+        return self._calls.get("operations", {**(filters or {}), "limit": limit, "cursor": cursor})
+
+    def get(self, operation_id: str) -> Answer[Operation]:
+        """One entry."""
+        return self._calls.get(path_of("operations", operation_id))
