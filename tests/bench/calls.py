@@ -215,7 +215,6 @@ class Bench:
         """Whoever writes in bulk pays for it, a person too."""
         what, new, records = f"POST a batch of {MAX_BATCH}", self._batch, MAX_BATCH * RECORD_UNITS
         units = records + CHARGE_UNITS
-        by_hand_cold = WRITE + BALANCE + PACE
         return Work(
             [
                 Way(f"{what}: bare", self._bare_batch, WRITE, records),
@@ -223,7 +222,7 @@ class Bench:
                 Way(f"{what}: by key, Idempotency-Key", self._once(new, 200), WRITE, units + BATCH_KEY_UNITS),
                 Way(f"{what}: the same sent again", self._again(new, 200), REPLAY),
                 Way(f"{what}: by a person", self._new(self._person, new, 200), WRITE + PACE, units + PACE),
-                Way(f"{what}: by a person, cold", self._cold(self._person, new), by_hand_cold, units + PACE),
+                Way(f"{what}: by a person, cold", self._cold(self._person, new), WRITE + PACE, units + PACE),
             ]
         )
 
