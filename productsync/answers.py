@@ -78,7 +78,7 @@ class PersonAdded(TypedDict):
 
 
 class TopUp(TypedDict):
-    """The grant that a top-up became."""
+    """The grant that a top-up, or a correction, became."""
 
     grant_id: str
     workspace_id: str
@@ -408,6 +408,22 @@ class Drawn(TypedDict):
     currency: str
 
 
+class Correction(TypedDict):
+    """What a void or a correction did: `credits` is below zero for what was taken, of each grant in `withdrawn`;
+    `grant` is what the credits became that were added.
+    """
+
+    operation_id: str
+    workspace_id: str
+    kind: str
+    at: str
+    credits: int
+    reference: str
+    reason: str
+    withdrawn: list[Drawn]
+    grant: TopUp | None
+
+
 class Money(TypedDict):
     """An exact amount."""
 
@@ -429,6 +445,7 @@ class Operation(TypedDict):
     owed: int
     actions: dict[str, int]
     drawn: list[Drawn]
+    withdrawn: list[Drawn]
     cost: list[Money]
     description: str
     refused: str | None

@@ -11,6 +11,7 @@ from productsync.commands import (
     balance,
     demo,
     feeds,
+    grants,
     imports,
     keys,
     operations,
@@ -67,6 +68,8 @@ app.add_typer(stack.app)
 app.add_typer(demo.app)
 app.add_typer(imports.app)
 app.add_typer(balance.app)
+app.add_typer(balance.account, name="credits")
+app.add_typer(grants.app, name="grants")
 app.add_typer(runs.app, name="runs")
 app.add_typer(operations.app, name="operations")
 app.add_typer(records.app, name="records")

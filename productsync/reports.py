@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import simplejson
 
-from productsync.answers import Credits, Operation, Rejection, Run
+from productsync.answers import Correction, Credits, Drawn, Grant, Operation, Rejection, Run
 from productsync.output import Cell, Column, Output, credits_text, moment, number, shorten
 
 SHOWN_REJECTIONS = 5
@@ -130,6 +130,54 @@ def show_credits(output: Output, balance: Credits) -> None:
     output.table(columns, rows, empty="No grants.")
 
 
+def show_grants(output: Output, grants: Iterable[Grant]) -> None:
+    """Grants by their identifiers, with the order in which they are drawn."""
+    columns = [
+        Column("Grant"),
+        Column("Kind"),
+        Column("Remaining", number=True),
+        Column("Of", number=True, rank=1),
+        Column("Priority", number=True, rank=3),
+        Column("Unit price", number=True, rank=4),
+        Column("Expires", rank=2),
+        Column("Reference", wraps=True, rank=5),
+    ]
+    rows: list[list[Cell]] = [
+        [
+            grant["grant_id"],
+            grant["kind"],
+            grant["remaining"],
+            grant["credits"],
+            grant["priority"],
+            f"{grant['unit_price']} {grant['currency']}",
+            moment(grant["expires_at"]) or "never",
+            grant["reference"],
+        ]
+        for grant in grants
+    ]
+    output.table(columns, rows, empty="No grants.")
+
+
+def show_correction(output: Output, correction: Correction, *, replayed: bool) -> None:
+    """What a void or a correction did."""
+    credits, grant = correction["credits"], correction["grant"]
+    verb = "Given" if credits > 0 else "Taken"
+    output.line(f"{verb}{' already' if replayed else ''}: {credits_text(abs(credits))}.")
+    output.facts(
+        [
+            ("Workspace", correction["workspace_id"]),
+            ("Reference", correction["reference"]),
+            ("Reason", correction["reason"]),
+            ("Operation", correction["operation_id"]),
+            ("Grant", grant and grant["grant_id"]),
+            ("Settled a debt of", credits_text(grant["settled"]) if grant and grant["settled"] else None),
+        ]
+    )
+    if correction["withdrawn"]:
+        output.line()
+        _show_parts(output, "Taken from", correction["withdrawn"])
+
+
 def show_operations(output: Output, operations: Iterable[Operation]) -> None:
     """Entries of the operation log."""
     columns = [
@@ -180,11 +228,10 @@ def show_operation(output: Output, operation: Operation) -> None:
         ]
     )
     output.line()
-    rows: list[list[Cell]] = [
-        [one["grant_id"], one["credits"], f"{one['unit_price']} {one['currency']}"] for one in operation["drawn"]
-    ]
-    columns = [Column("Drawn from"), Column("Credits", number=True), Column("Unit price", number=True)]
-    output.table(columns, rows, empty="No grant was drawn.")
+    if operation.get("withdrawn"):
+        _show_parts(output, "Left unused", operation["withdrawn"])
+    else:
+        _show_parts(output, "Drawn from", operation["drawn"])
 
 
 def preview_text(run: Run, available: int) -> str:
@@ -246,6 +293,15 @@ def value_text(value: object, length: int = 10_000) -> str:
     """An attribute's value on one line; what is not plain text is shown as JSON."""
     text = value if isinstance(value, str) else simplejson.dumps(value, use_decimal=True, ensure_ascii=False)
     return shorten(text, length)
+
+
+def _show_parts(output: Output, title: str, parts: Iterable[Drawn]) -> None:
+    """What was drawn or taken, grant by grant."""
+    rows: list[list[Cell]] = [
+        [one["grant_id"], one["credits"], f"{one['unit_price']} {one['currency']}"] for one in parts
+    ]
+    columns = [Column(title), Column("Credits", number=True), Column("Unit price", number=True)]
+    output.table(columns, rows, empty="No grant was drawn.")
 
 
 def _refusal_text(operation: Operation) -> str | None:

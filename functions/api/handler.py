@@ -15,6 +15,7 @@ from functions.api import problems, requests
 from functions.api.edge.headers import preflight_headers, with_edge_headers
 from functions.api.edge.methods import allowed_methods
 from functions.api.routes import (
+    corrections,
     credentials,
     credits,
     documents,
@@ -40,6 +41,7 @@ logger = Logger()
 app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=requests.parse_body)
 for room in (
     workspaces,
+    corrections,
     people,
     keys,
     credits,

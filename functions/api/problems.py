@@ -40,6 +40,8 @@ TITLES = {
     "request-repeated": "Request repeated",
     "person-exists": "Person exists",
     "too-many-keys": "Too many keys",
+    "nothing-left": "Nothing left",
+    "not-that-many": "Not that many",
     "key-is-over": "Key is over",
     "key-is-replaced": "Key is replaced",
     "stale": "Changed by somebody else",
@@ -250,6 +252,16 @@ def invalid(errors: Sequence[FieldError]) -> Problem:
     """The request was read, and says what cannot be; every error is named by its field."""
     detail = f"{errors[0].field}: {errors[0].message}" if len(errors) == 1 else f"{len(errors)} fields are not valid."
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "validation", detail, tuple(errors))
+
+
+def nothing_left() -> Problem:
+    """The grant has nothing that could be taken back."""
+    return conflict("nothing-left", "Nothing is left of this grant: it is used up, expired or void already.")
+
+
+def not_that_many(wanted: int, left: int) -> Problem:
+    """Fewer credits are there than are to be taken back."""
+    return conflict("not-that-many", f"{wanted:,} credits were to be taken back, and {left:,} can be.", {"left": left})
 
 
 def out_of_pace(outcome: TooFast, seconds: int) -> Problem:

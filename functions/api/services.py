@@ -31,6 +31,7 @@ from shared.schedules.store import ScheduleStore
 from shared.settings import RuleSettings, Settings, SourceSettings
 from shared.sources.credentials import CredentialStore
 from shared.times import Clock, utc_now
+from shared.workspaces.expiries import Expiries, ExpirySettings
 from shared.workspaces.key_commands import KEY_PACE, KeyRoom
 from shared.workspaces.key_store import KeyStore
 from shared.workspaces.store import WorkspaceStore
@@ -105,6 +106,12 @@ def key_room() -> KeyRoom:
     """What it takes to make keys and to end them."""
     client, table = dynamodb(), services().settings.work_table
     return KeyRoom(KeyStore(client, table), usage_keys(), PaceStore(client, table, KEY_PACE))
+
+
+@cache
+def expiries() -> Expiries:
+    """What has grants expire at their time."""
+    return Expiries(ExpirySettings.from_environment())
 
 
 @cache

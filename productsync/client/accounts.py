@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from productsync.answers import (
+    Correction,
     Credits,
     Key,
     NewKey,
@@ -33,6 +34,39 @@ class WorkspacesGroup:
         """Grants credits. Its `reference` makes it idempotent: the same order twice is one grant."""
         path = path_of("workspaces", workspace_id, "top-ups")
         return self._calls.write("POST", path, order, idempotency_key=idempotency_key, operator=True)
+
+    def credits(self, workspace_id: str) -> Answer[Credits]:
+        """The balance of a workspace and its grants, as the workspace itself sees them."""
+        return self._calls.get(path_of("workspaces", workspace_id, "credits"), operator=True)
+
+    def void_grant(
+        self, workspace_id: str, grant_id: str, *, reference: str, reason: str, idempotency_key: str | None = None
+    ) -> Answer[Correction]:
+        """Takes all that is left of a grant out of the account. Idempotent by its `reference`."""
+        path = path_of("workspaces", workspace_id, "grants", grant_id, "void")
+        body = {"reference": reference, "reason": reason}
+        return self._calls.write("POST", path, body, idempotency_key=idempotency_key, operator=True)
+
+    def correct(
+        self,
+        workspace_id: str,
+        credits: int,
+        *,
+        reference: str,
+        reason: str,
+        unit_price: str | None = None,
+        currency: str | None = None,
+        expires_at: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Answer[Correction]:
+        """Adds credits as a grant of their own, or with `credits` below zero takes some back. Idempotent by its
+        `reference`. The price (0), its currency and the expiry (never) are of credits that are added.
+        """
+        terms = {"unit_price": unit_price, "currency": currency, "expires_at": expires_at}
+        body: dict[str, Any] = {"credits": credits, "reference": reference, "reason": reason}
+        body |= {name: value for name, value in terms.items() if value is not None}
+        path = path_of("workspaces", workspace_id, "corrections")
+        return self._calls.write("POST", path, body, idempotency_key=idempotency_key, operator=True)
 
     def add_person(self, workspace_id: str, email: str, *, idempotency_key: str | None = None) -> Answer[PersonAdded]:
         """Lets a person sign in, with a temporary password that is shown this once."""

@@ -23,7 +23,10 @@ def operations(
     ] = None,
     run_id: Annotated[str | None, typer.Option(help="Only what this run used.")] = None,
     kind: Annotated[
-        str | None, typer.Option(help="Only this kind: import, api_call, scheduled_job, rule, settlement.")
+        str | None,
+        typer.Option(
+            help="Only this kind: import, api_call, scheduled_job, rule, settlement, expiry, void, correction."
+        ),
     ] = None,
     since: Annotated[
         str | None, typer.Option("--from", metavar="TIME", callback=rfc3339, help="Not before this time (UTC).")

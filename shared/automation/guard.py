@@ -96,7 +96,7 @@ def attend(
     for _ in range(MAX_LOOKS):
         now = room.schedules.clock()
         balance = room.schedules.ledger.balance(workspace_id)
-        if balance is not None and balance.is_exhausted(now) and balance.available:
+        if balance is not None and balance.lapsed(now):
             # What has lapsed counts until it is booked: so the account shows zero, and what it crosses is told.
             balance = room.schedules.ledger.book_lapsed(workspace_id)
         if balance is None:

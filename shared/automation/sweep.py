@@ -1,4 +1,5 @@
-"""The sweep: finds what a guard that failed has left behind, without looking at every workspace.
+"""The sweep: finds what a guard that failed has left behind, or a grant's expiry that never came, without looking at
+every workspace.
 
 It compares what fires with what should, from the side of EventBridge Scheduler: all copies of the deployment, a hundred
 at a time, beside the schedules and balances that they belong to. And it looks at what waits for credits although there
@@ -7,13 +8,14 @@ are some. It changes nothing itself: it says where the guard has to go.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from shared.automation.store import AutomationStore
 from shared.automation.waiting import WaitingStore, Waits, least_credits
-from shared.credits import PriceList
+from shared.credits import Balance, PriceList
 from shared.dynamo.reads import READ_BATCH
 from shared.keys import WAITING_SHARDS
 from shared.schedules.commands import ScheduleRoom
@@ -62,13 +64,15 @@ def _wrong_copies(room: SweepRoom) -> Iterator[Call]:
     now = room.schedules.clock()
     for page in room.schedules.scheduler.listed():
         wanted = room.schedules.schedules.get_many((each.workspace_id, each.schedule_id) for each in page)
-        credits = _spendable(room, [each.workspace_id for each in page])
+        balances = room.schedules.ledger.balances(each.workspace_id for each in page)
+        yield from _unbooked(balances, now)
         for each in page:
             schedule = wanted.get((each.workspace_id, each.schedule_id))
             if schedule is None:
                 yield Call(each.workspace_id, each.schedule_id)
                 continue
-            should_fire = schedule.definition.enabled and credits[each.workspace_id] > 0
+            credits = _spendable(balances, each.workspace_id, now)
+            should_fire = schedule.definition.enabled and credits > 0
             if each.enabled is not should_fire and schedule.definition.fires_again(now):
                 yield Call(each.workspace_id)
 
@@ -77,6 +81,7 @@ def _waiting_in_vain(room: SweepRoom) -> Iterator[Call]:
     """Workspaces in which something waits although there are credits for it, or whose pause was not noted, or told to
     nobody; schedules that were not carried over.
     """
+    now = room.schedules.clock()
     for shard in range(WAITING_SHARDS):
         kinds: dict[str, set[Waits]] = {}
         for entry in room.waiting.of_shard(shard):
@@ -88,7 +93,10 @@ def _waiting_in_vain(room: SweepRoom) -> Iterator[Call]:
         for first in range(0, len(pending), READ_BATCH):
             some = pending[first : first + READ_BATCH]
             noted = room.automation.get_many(some)
-            for workspace_id, credits in _spendable(room, some).items():
+            balances = room.schedules.ledger.balances(some)
+            yield from _unbooked(balances, now)
+            for workspace_id in some:
+                credits = _spendable(balances, workspace_id, now)
                 automation = noted.get(workspace_id)
                 pause_is_known = automation is not None and automation.is_settled_pause
                 may_go_on = any(credits >= least_credits(kind, room.prices) for kind in kinds[workspace_id])
@@ -96,11 +104,11 @@ def _waiting_in_vain(room: SweepRoom) -> Iterator[Call]:
                     yield Call(workspace_id)
 
 
-def _spendable(room: SweepRoom, workspace_ids: list[str]) -> dict[str, int]:
-    """What each of up to `READ_BATCH` workspaces has to spend; one without an account has nothing."""
-    now = room.schedules.clock()
-    balances = room.schedules.ledger.balances(workspace_ids)
-    return {
-        workspace_id: balances[workspace_id].spendable(now) if workspace_id in balances else 0
-        for workspace_id in dict.fromkeys(workspace_ids)
-    }
+def _unbooked(balances: Mapping[str, Balance], now: datetime) -> Iterator[Call]:
+    """Workspaces in which credits have lapsed and are not booked yet: the call at that moment failed, or came early."""
+    return (Call(workspace_id) for workspace_id, balance in balances.items() if balance.lapsed(now))
+
+
+def _spendable(balances: Mapping[str, Balance], workspace_id: str, now: datetime) -> int:
+    """What a workspace has to spend; one without an account has nothing."""
+    return balances[workspace_id].spendable(now) if workspace_id in balances else 0

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 from shared import keys
 from shared.credits.drawing import Payment, after
 from shared.credits.levels import FULL, least_at, level_of
-from shared.credits.model import Balance, Grant, GrantKind, OpenGrant
+from shared.credits.model import Balance, Draw, Grant, GrantKind, OpenGrant
 from shared.dynamo.values import from_item, to_attribute, to_item
 from shared.dynamo.writes import Write, put_new
 from shared.keys import Item
@@ -24,9 +24,6 @@ from shared.times import optional_rfc3339, parse_rfc3339, to_rfc3339
 
 _FORGOTTEN_AT_ONCE = 25
 """Grants that are used up and leave the balance item when another is added."""
-
-_BOOKED_AT_ONCE = 25
-"""Grants that have lapsed and are booked as expired in one go."""
 
 
 def to_balance(item: Item) -> Balance:
@@ -173,36 +170,35 @@ def credit(table: str, balance: Balance, grant: Grant, *, settled: int) -> Write
     return _update(table, balance.workspace_id, changes, removals, conditions, names, values)
 
 
-def book_lapsed(table: str, balance: Balance, now: datetime) -> Write:
-    """Takes what has lapsed by `now` out of the account, as expired; of many grants the first few.
+def withdraw(table: str, balance: Balance, draws: Sequence[Draw], *, into: Literal["expired", "void"]) -> Write:
+    """Takes credits out of the account unused, and counts them as expired or as void.
 
     The revision moves: every view from before is refused and drawn from anew.
     """
-    lapsed = [grant for grant in balance.grants if grant.remaining and not grant.is_live(now)][:_BOOKED_AT_ONCE]
-    credits = sum(grant.remaining for grant in lapsed)
+    left = {grant.grant_id: grant.remaining for grant in balance.grants}
+    credits = sum(draw.credits for draw in draws)
     names: dict[str, str] = {}
     values: dict[str, Any] = {
         ":revision": balance.revision,
         ":one": 1,
-        ":lapsed": credits,
-        ":none": 0,
+        ":credits": credits,
         ":seen": balance.level,
         ":level": min(balance.level, level_of(balance.available - credits, balance.base)),
     }
     changes = [
-        "#available = #available - :lapsed",
-        "#expired = #expired + :lapsed",
+        "#available = #available - :credits",
+        f"#{into} = #{into} + :credits",
         "#revision = #revision + :one",
         "#level = :level",
     ]
     no_grant_came_between = "#revision = :revision"
     no_threshold_was_crossed_between = "#level = :seen"
     conditions = [no_grant_came_between, no_threshold_was_crossed_between]
-    for position, grant in enumerate(lapsed):
-        names[f"#grant{position}"] = grant.grant_id
-        values[f":left{position}"] = grant.remaining
-        changes.append(f"#grants.#grant{position}.#remaining = :none")
-        nothing_more_was_drawn = f"#grants.#grant{position}.#remaining = :left{position}"
+    for position, draw in enumerate(draws):
+        names[f"#grant{position}"] = draw.grant_id
+        values |= {f":seen{position}": left[draw.grant_id], f":left{position}": left[draw.grant_id] - draw.credits}
+        changes.append(f"#grants.#grant{position}.#remaining = :left{position}")
+        nothing_more_was_drawn = f"#grants.#grant{position}.#remaining = :seen{position}"
         conditions.append(nothing_more_was_drawn)
     return _update(table, balance.workspace_id, changes, [], conditions, names, values)
 

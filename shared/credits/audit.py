@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
-from shared.credits.model import Balance, Grant, Operation
+from shared.credits.model import Balance, Draw, Grant, Operation, OperationKind
 
 
 def discrepancies(balance: Balance, grants: Iterable[Grant], operations: Iterable[Operation]) -> list[str]:
@@ -13,32 +14,28 @@ def discrepancies(balance: Balance, grants: Iterable[Grant], operations: Iterabl
     """
     given = list(grants)
     entries = list(operations)
-    drawn: dict[str, int] = {}
-    for entry in entries:
-        for draw in entry.drawn:
-            drawn[draw.grant_id] = drawn.get(draw.grant_id, 0) + draw.credits
     left = {grant.grant_id: grant.remaining for grant in balance.grants}
+    expired = [draw for entry in entries if entry.kind is OperationKind.EXPIRY for draw in entry.withdrawn]
+    void = [draw for entry in entries if entry.kind is not OperationKind.EXPIRY for draw in entry.withdrawn]
+    gone = _by_grant(draw for entry in entries for draw in (*entry.drawn, *entry.withdrawn))
     checks = {
         "available": (balance.available, sum(left.values())),
         "granted": (balance.granted, sum(grant.credits for grant in given)),
         "consumed": (balance.consumed, sum(entry.credits for entry in entries)),
         "owed": (balance.owed, sum(entry.owed - entry.settled for entry in entries)),
+        "expired": (balance.expired, sum(draw.credits for draw in expired)),
+        "void": (balance.void, sum(draw.credits for draw in void)),
         "granted - expired - void": (
             balance.granted - balance.expired - balance.void,
             balance.available + balance.consumed - balance.owed,
         ),
     } | {
-        f"drawn from {grant.grant_id}": (drawn.get(grant.grant_id, 0), grant.credits - left.get(grant.grant_id, 0))
+        f"gone from {grant.grant_id}": (gone[grant.grant_id], grant.credits - left.get(grant.grant_id, 0))
         for grant in given
-        if balance.expired == 0 and balance.void == 0
-    }
-    overdrawn = {
-        grant.grant_id: (drawn.get(grant.grant_id, 0), grant.credits - left.get(grant.grant_id, 0))
-        for grant in given
-        if drawn.get(grant.grant_id, 0) > grant.credits - left.get(grant.grant_id, 0)
     }
     found = [f"{name}: {one} and {other}" for name, (one, other) in checks.items() if one != other]
-    found += [f"drawn from {grant_id}: {one} of {other}" for grant_id, (one, other) in overdrawn.items()]
+    unknown = gone.keys() - {grant.grant_id for grant in given}
+    found += [f"{grant_id} was never given, and {gone[grant_id]} are gone from it" for grant_id in sorted(unknown)]
     found += [f"{grant_id} is below zero: {remaining}" for grant_id, remaining in left.items() if remaining < 0]
     found += [
         f"{entry.operation_id} drew {sum(draw.credits for draw in entry.drawn)} for {entry.credits} credits"
@@ -46,3 +43,10 @@ def discrepancies(balance: Balance, grants: Iterable[Grant], operations: Iterabl
         if sum(draw.credits for draw in entry.drawn) != entry.credits - entry.owed + entry.settled
     ]
     return found
+
+
+def _by_grant(draws: Iterable[Draw]) -> Counter[str]:
+    gone: Counter[str] = Counter()
+    for draw in draws:
+        gone[draw.grant_id] += draw.credits
+    return gone

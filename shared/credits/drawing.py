@@ -10,7 +10,9 @@ from shared.credits.levels import level_of
 from shared.credits.model import Balance, Draw, OpenGrant
 
 MAX_GRANTS_DRAWN = 40
-"""Grants that one charge draws on at most: DynamoDB takes expressions of up to 4 KB. A run then takes smaller steps."""
+"""Grants that one charge draws on at most, or one withdrawal takes from: DynamoDB takes expressions of up to 4 KB. A
+run then takes smaller steps.
+"""
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -40,9 +42,43 @@ def draw(balance: Balance, credits: int, now: datetime) -> tuple[Draw, ...] | No
     return tuple(draws) if missing == 0 else None
 
 
-def _payers(balance: Balance, now: datetime) -> list[OpenGrant]:
-    """The grants that the next charge may draw on, in their order."""
-    live = (grant for grant in balance.grants if grant.remaining > 0 and grant.is_live(now))
+def lapsed(balance: Balance, now: datetime) -> tuple[Draw, ...]:
+    """What has lapsed by `now` and is still in the account; of many grants the first few."""
+    over = [grant for grant in drawing_order(balance.grants) if grant.remaining and not grant.is_live(now)]
+    return tuple(_part(grant, grant.remaining) for grant in over[:MAX_GRANTS_DRAWN])
+
+
+def withdrawal(balance: Balance, grant_id: str | None, credits: int | None, now: datetime) -> tuple[Draw, ...] | None:
+    """Which grants `credits` are taken from that shall leave the account: from one grant, or from those that would pay
+    next; None for all that is left. Answers None where they are not there.
+    """
+    live = _payers(balance, now, grant_id)
+    missing = sum(grant.remaining for grant in live) if credits is None else credits
+    draws: list[Draw] = []
+    for grant in live:
+        part = min(missing, grant.remaining)
+        if part:
+            draws.append(_part(grant, part))
+        missing -= part
+    return tuple(draws) if draws and missing == 0 else None
+
+
+def withdrawable(balance: Balance, grant_id: str | None, now: datetime) -> int:
+    """The most credits that one withdrawal can take, from one grant or from those that would pay next."""
+    return sum(grant.remaining for grant in _payers(balance, now, grant_id))
+
+
+def _part(grant: OpenGrant, credits: int) -> Draw:
+    return Draw(grant.grant_id, credits, grant.unit_price, grant.currency)
+
+
+def _payers(balance: Balance, now: datetime, grant_id: str | None = None) -> list[OpenGrant]:
+    """The grants that the next charge may draw on, in their order; or only the one that is named."""
+    live = (
+        grant
+        for grant in balance.grants
+        if grant.remaining > 0 and grant.is_live(now) and grant_id in {None, grant.grant_id}
+    )
     return drawing_order(live)[:MAX_GRANTS_DRAWN]
 
 

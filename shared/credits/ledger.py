@@ -8,7 +8,7 @@ read in the same order. It either all happens or nothing does (law 1).
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Lock
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from shared import keys
 from shared.channels import Channel
 from shared.credits import account
-from shared.credits.drawing import Payment, after, drawable, pay
-from shared.credits.model import Balance, Draw, Grant, Operation, OperationKind
+from shared.credits.drawing import Payment, after, drawable, lapsed, pay, withdrawable, withdrawal
+from shared.credits.model import Balance, Draw, Grant, GrantKind, Operation, OperationKind
 from shared.credits.operations import put_operation, to_operation
 from shared.credits.plan import (
     ClientCall,
@@ -31,6 +31,8 @@ from shared.credits.plan import (
     Stale,
     UnknownWorkspace,
 )
+from shared.credits.restitutions import Restitution, RestitutionOutcome, Restored
+from shared.credits.withdrawals import NotThere, UnknownGrant, Withdrawal, WithdrawalOutcome, Withdrawn
 from shared.dynamo.reads import Place, batch_get, get_together
 from shared.dynamo.transactions import (
     MAX_TRANSACTION_ITEMS,
@@ -238,16 +240,10 @@ class Ledger:
             if balance is None:
                 return UnknownWorkspace(grant.workspace_id)
             settled = min(balance.owed, grant.credits)
-            writes = [
-                account.put_grant(self._table, grant),
-                account.credit(self._table, balance, grant, settled=settled),
-            ]
-            if settled:
-                writes.append(put_operation(self._table, _settlement(grant, settled)))
+            writes = self._adding(balance, grant, settled)
             refused = transact_write(self._client, [write.request for write in writes], self._backoff)
             if refused is None:
-                with self._views_lock:
-                    self._views.pop(grant.workspace_id, None)
+                self._forget(grant.workspace_id)
                 return Granted(grant, settled)
             known, changed, *_ = refused.reasons
             if known is not None and known.item is not None:
@@ -255,23 +251,108 @@ class Ledger:
             balance = None if changed is None or changed.item is None else account.to_balance(changed.item)
         raise StoreUnavailable(f"the balance of {grant.workspace_id} changed under {_MAX_DRAWS} attempts to add to it")
 
+    def restore(self, wanted: Restitution, render: Callable[[Restored], str]) -> RestitutionOutcome:
+        """Adds the credits of a correction, once per reference, together with the entry that says why; debts are
+        settled from them first.
+
+        `render` gives the answer that a retry of the reference is given again. Raises StoreUnavailable and botocore's
+        errors.
+        """
+        balance = self.balance(wanted.workspace_id)
+        for _ in range(_MAX_DRAWS):
+            if balance is None:
+                return UnknownWorkspace(wanted.workspace_id)
+            outcome = Restored(wanted.operation, wanted.grant, min(balance.owed, wanted.credits))
+            call = wanted.call(render(outcome))
+            writes = [
+                _put_call(self._table, call, outcome.operation.operation_id),
+                put_operation(self._table, outcome.operation),
+                *self._adding(balance, outcome.grant, outcome.settled),
+            ]
+            refused = transact_write(self._client, [write.request for write in writes], self._backoff)
+            if refused is None:
+                self._forget(wanted.workspace_id)
+                return outcome
+            known, entry, given, changed, *_ = refused.reasons
+            if known is not None:
+                return _replay_of_call(call, known.item or {})
+            if entry is not None or given is not None:
+                raise AssertionError(f"an identifier of the correction {wanted.reference} is taken")
+            balance = None if changed is None or changed.item is None else account.to_balance(changed.item)
+        raise StoreUnavailable(f"the balance of {wanted.workspace_id} changed under {_MAX_DRAWS} corrections of it")
+
     def book_lapsed(self, workspace_id: str) -> Balance | None:
-        """Books credits that have lapsed as expired, and answers with the balance without them; None when there is no
-        such account.
+        """Books credits that have lapsed as expired, each grant's in an entry of its own at the moment at which it
+        lapsed, and answers with the balance without them; None when there is no such account.
 
         Nobody could draw on them: it only makes the account say so, to those who go by its figures without the time,
         such as the filters of its stream. Raises StoreUnavailable and botocore's errors.
         """
         balance = self.balance(workspace_id)
         for _ in range(_MAX_DRAWS):
-            now = self._clock()
-            if balance is None or balance.lapsed(now) == 0:
+            gone = () if balance is None else lapsed(balance, self._clock())
+            if balance is None or not gone:
                 return balance
-            write = account.book_lapsed(self._table, balance, now)
-            refused = transact_write(self._client, [write.request], self._backoff)
+            entries = [_expiry(balance, draw) for draw in gone]
+            writes = [account.withdraw(self._table, balance, gone, into="expired")]
+            writes += [put_operation(self._table, entry) for entry in entries]
+            refused = transact_write(self._client, [write.request for write in writes], self._backoff)
             item = None if refused is None or refused.reasons[0] is None else refused.reasons[0].item
             balance = self.balance(workspace_id) if item is None else self._remember(account.to_balance(item))
         raise StoreUnavailable(f"the balance of {workspace_id} changed under {_MAX_DRAWS} attempts to book on it")
+
+    def withdraw(self, wanted: Withdrawal, render: Callable[[Operation], str]) -> WithdrawalOutcome:
+        """Takes credits out of the account unused, as void, once per reference; or says why not.
+
+        `render` gives the answer that a retry of the reference is given again. What has lapsed is not there to be
+        taken. Raises StoreUnavailable and botocore's errors.
+        """
+        seen = self.look(wanted.workspace_id, call=wanted.call(""))
+        if seen.told is not None:
+            return seen.told
+        balance = seen.balance
+        for _ in range(_MAX_DRAWS):
+            if balance is None:
+                return UnknownWorkspace(wanted.workspace_id)
+            draws = withdrawal(balance, wanted.grant_id, wanted.credits, self._clock())
+            if draws is None:
+                return self._not_there(balance, wanted.grant_id)
+            operation = wanted.operation(draws)
+            call = wanted.call(render(operation))
+            writes = [
+                _put_call(self._table, call, operation.operation_id),
+                put_operation(self._table, operation),
+                account.withdraw(self._table, balance, draws, into="void"),
+            ]
+            refused = transact_write(self._client, [write.request for write in writes], self._backoff)
+            if refused is None:
+                self._forget(wanted.workspace_id)
+                return Withdrawn(operation)
+            known, entry, changed = refused.reasons
+            if known is not None:
+                return _replay_of_call(call, known.item or {})
+            if entry is not None:
+                raise AssertionError(f"the identifier {operation.operation_id} is taken")
+            balance = None if changed is None or changed.item is None else account.to_balance(changed.item)
+        raise StoreUnavailable(f"the balance of {wanted.workspace_id} changed under {_MAX_DRAWS} withdrawals")
+
+    def _adding(self, balance: Balance, grant: Grant, settled: int) -> list[Write]:
+        """The writes that add a grant, of which `settled` credits pay the debt."""
+        writes = [
+            account.put_grant(self._table, grant),
+            account.credit(self._table, balance, grant, settled=settled),
+        ]
+        if settled:
+            writes.append(put_operation(self._table, _settlement(grant, settled)))
+        return writes
+
+    def _not_there(self, balance: Balance, grant_id: str | None) -> NotThere | UnknownGrant:
+        """Why credits cannot be taken. A grant that is used up may be in the balance no more."""
+        if grant_id is not None:
+            key = keys.grant(balance.workspace_id, grant_id).attributes()
+            if "Item" not in self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True):
+                return UnknownGrant(grant_id)
+        return NotThere(withdrawable(balance, grant_id, self._clock()))
 
     def _send(self, plan: Plan, balance: Balance | None, payment: Payment, now: datetime) -> Outcome | Balance:
         """One transaction. Answers with a Balance when the payment does not fit the account as it is: pay anew from
@@ -323,6 +404,10 @@ class Ledger:
             return _replay_of_entry(plan, entry)
         return self._remember(account.to_balance(balance)) if balance else UnknownWorkspace(plan.workspace_id)
 
+    def _forget(self, workspace_id: str) -> None:
+        with self._views_lock:
+            self._views.pop(workspace_id, None)
+
     def _remember(self, balance: Balance, *, read: bool = True) -> Balance:
         """Keeps the balance as the last that was seen; one that was not `read` but reckoned is as old as what it was
         reckoned from.
@@ -357,6 +442,25 @@ def _operation(plan: Plan, payment: Payment) -> Operation:
     )
 
 
+def _expiry(balance: Balance, draw: Draw) -> Operation:
+    """The entry of what a grant had left when it lapsed; at that moment, whenever it is booked."""
+    (grant,) = (grant for grant in balance.grants if grant.grant_id == draw.grant_id)
+    if grant.expires_at is None:
+        raise AssertionError(f"{grant.grant_id} never lapses")
+    return Operation(
+        operation_id=operation_id(grant.expires_at, balance.workspace_id, "expiry", grant.grant_id),
+        workspace_id=balance.workspace_id,
+        kind=OperationKind.EXPIRY,
+        channel=Channel.SCHEDULE,
+        at=grant.expires_at,
+        credits=0,
+        fingerprint=fingerprint("expiry", grant.grant_id),
+        actions={},
+        withdrawn=(draw,),
+        description="unused credits expired",
+    )
+
+
 def settlement_id(grant: Grant) -> str:
     """The operation that says what the grant paid of an earlier debt, if there was one."""
     return operation_id(grant.granted_at, grant.workspace_id, "settlement", grant.grant_id)
@@ -375,7 +479,7 @@ def _settlement(grant: Grant, settled: int) -> Operation:
         actions={},
         drawn=(Draw(grant.grant_id, settled, grant.unit_price, grant.currency),),
         settled=settled,
-        description="owed credits settled by a top-up",
+        description=f"owed credits settled by a {'correction' if grant.kind is GrantKind.CORRECTION else 'top-up'}",
     )
 
 

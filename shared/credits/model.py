@@ -16,14 +16,15 @@ _EXACT = Context(prec=60, traps=[Inexact])
 
 
 class GrantKind(StrEnum):
-    """Where credits came from: given at the start, given away, or bought."""
+    """Where credits came from: given at the start, given away, bought, or given back by a correction."""
 
     FREE = "free"
     PROMOTIONAL = "promotional"
     PAID = "paid"
+    CORRECTION = "correction"
 
 
-DRAWING_PRIORITY = {GrantKind.FREE: 10, GrantKind.PROMOTIONAL: 20, GrantKind.PAID: 30}
+DRAWING_PRIORITY = {GrantKind.FREE: 10, GrantKind.PROMOTIONAL: 20, GrantKind.CORRECTION: 20, GrantKind.PAID: 30}
 """The priority of a grant unless it is given another: lower is drawn first, so what was free goes before what was
 bought.
 """
@@ -111,8 +112,8 @@ class Draw:
 
 
 class OperationKind(StrEnum):
-    """What an operation was: a step of an import, a call to the API, a schedule's firing, firings of a rule, or a debt
-    being settled.
+    """What an operation was: a step of an import, a call to the API, a schedule's firing, firings of a rule, a debt
+    being settled; or credits that left the account unused: expired, void, or taken back by a correction.
     """
 
     IMPORT = "import"
@@ -120,6 +121,9 @@ class OperationKind(StrEnum):
     SCHEDULED_JOB = "scheduled_job"
     RULE = "rule"
     SETTLEMENT = "settlement"
+    EXPIRY = "expiry"
+    VOID = "void"
+    CORRECTION = "correction"
 
 
 class RefusalReason(StrEnum):
@@ -140,9 +144,8 @@ class Operation:
     """One entry of the operation log: immutable, written in the transaction that it pays for.
 
     `credits` is what it consumed, of which `owed` was not there to draw; `settled` is what a later grant paid of
-    earlier
-    debts. So for every operation `sum(drawn) = credits - owed + settled`. `at` is the time of its trigger.
-    `job_version` is the version of the rule that fired.
+    earlier debts. So for every operation `sum(drawn) = credits - owed + settled`. `withdrawn` is what left the account
+    unused, by grant. `at` is the time of its trigger. `job_version` is the version of the rule that fired.
     """
 
     operation_id: str
@@ -154,6 +157,7 @@ class Operation:
     fingerprint: str
     actions: Mapping[Action, int]
     drawn: tuple[Draw, ...] = ()
+    withdrawn: tuple[Draw, ...] = ()
     owed: int = 0
     settled: int = 0
     job_id: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -38,7 +38,8 @@ def put_operation(table: str, operation: Operation) -> Write:
         "credits": operation.credits,
         "fingerprint": operation.fingerprint,
         "actions": {action.value: count for action, count in operation.actions.items()},
-        "drawn": [[draw.grant_id, draw.credits, str(draw.unit_price), draw.currency] for draw in operation.drawn],
+        "drawn": _draw_values(operation.drawn),
+        "withdrawn": _draw_values(operation.withdrawn) or None,
         "owed": operation.owed or None,
         "settled": operation.settled or None,
         "job_id": operation.job_id,
@@ -63,7 +64,8 @@ def to_operation(item: Item) -> Operation:
         credits=values["credits"],
         fingerprint=values["fingerprint"],
         actions={Action(action): count for action, count in values["actions"].items()},
-        drawn=tuple(Draw(grant, part, Decimal(price), currency) for grant, part, price, currency in values["drawn"]),
+        drawn=_to_draws(values["drawn"]),
+        withdrawn=_to_draws(values.get("withdrawn", ())),
         owed=values.get("owed", 0),
         settled=values.get("settled", 0),
         job_id=values.get("job_id"),
@@ -72,6 +74,14 @@ def to_operation(item: Item) -> Operation:
         description=values.get("description", ""),
         refused=RefusalReason(values["refused"]) if "refused" in values else None,
     )
+
+
+def _draw_values(draws: Iterable[Draw]) -> list[list[Any]]:
+    return [[draw.grant_id, draw.credits, str(draw.unit_price), draw.currency] for draw in draws]
+
+
+def _to_draws(values: Iterable[Any]) -> tuple[Draw, ...]:
+    return tuple(Draw(grant, part, Decimal(price), currency) for grant, part, price, currency in values)
 
 
 @dataclass(frozen=True, slots=True)

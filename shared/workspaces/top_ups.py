@@ -17,6 +17,7 @@ from shared.credits import (
     UnknownWorkspace,
 )
 from shared.ids import grant_id
+from shared.workspaces.expiries import ExpiresInThePast, Expiries, prepare
 
 _NO_TIME = datetime.fromtimestamp(0, UTC)
 """The time in a top-up's identifier: always the same, so that a reference names the same grant at every retry."""
@@ -24,7 +25,9 @@ _NO_TIME = datetime.fromtimestamp(0, UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopUp:
-    """Credits to add. `reference` is the operator's own name for it, such as an invoice; `unit_price` is per credit."""
+    """Credits to add. `reference` is the operator's own name for it, such as an invoice; `unit_price` is per credit.
+    Of several grants the one with the lowest `priority` is drawn first; None for that of its kind.
+    """
 
     workspace_id: str
     kind: GrantKind
@@ -32,21 +35,18 @@ class TopUp:
     unit_price: Decimal
     currency: str
     reference: str
+    priority: int | None = None
     expires_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ExpiresInThePast:
-    """The credits would be gone before they came. Nothing was added."""
-
-    expires_at: datetime
 
 
 TopUpOutcome = Granted | GrantReplayed | GrantReferenceReused | UnknownWorkspace | ExpiresInThePast
 
 
-def top_up(ledger: Ledger, wanted: TopUp, now: datetime) -> TopUpOutcome:
-    """Adds the credits, once. A replay is recognised even after the credits have expired."""
+def top_up(ledger: Ledger, expiries: Expiries, wanted: TopUp, now: datetime) -> TopUpOutcome:
+    """Adds the credits, once. A replay is recognised first, even after the credits have expired.
+
+    Raises StoreUnavailable and botocore's errors.
+    """
     grant = Grant(
         grant_id=grant_id(_NO_TIME, wanted.workspace_id, wanted.reference),
         workspace_id=wanted.workspace_id,
@@ -54,11 +54,10 @@ def top_up(ledger: Ledger, wanted: TopUp, now: datetime) -> TopUpOutcome:
         credits=wanted.credits,
         unit_price=wanted.unit_price,
         currency=wanted.currency,
-        priority=DRAWING_PRIORITY[wanted.kind],
+        priority=DRAWING_PRIORITY[wanted.kind] if wanted.priority is None else wanted.priority,
         granted_at=now,
         expires_at=wanted.expires_at,
         reference=wanted.reference,
     )
-    if grant.expires_at is None or grant.expires_at > now:
-        return ledger.grant(grant)
-    return ledger.given(grant) or ExpiresInThePast(grant.expires_at)
+    told = None if grant.expires_at is None else ledger.given(grant)
+    return told or prepare(ledger, expiries, grant, now) or ledger.grant(grant)

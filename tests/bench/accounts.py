@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from shared.credits import Action, Channel, Committed, Granted, GrantKind, Ledger, OperationKind, Plan
 from shared.ids import operation_id
 from shared.times import utc_now
+from shared.workspaces.expiries import Expiries, ExpirySettings
 from shared.workspaces.store import Opened, WorkspaceStore
 from shared.workspaces.top_ups import TopUp, top_up
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mypy_boto3_dynamodb import DynamoDBClient
+
+_NOTHING_EXPIRES = Expiries(ExpirySettings(group="", function_arn="", role_arn="", dead_letters_arn=""))
 
 
 @dataclass(frozen=True)
@@ -64,5 +67,5 @@ class Accounts:
             currency="EUR",
             reference=str(next(self._numbers)),
         )
-        outcome = top_up(self.ledger(), wanted, now)
+        outcome = top_up(self.ledger(), _NOTHING_EXPIRES, wanted, now)
         assert isinstance(outcome, Granted), outcome

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -29,12 +30,16 @@ from shared.credits import (
     GrantReferenceReused,
     GrantReplayed,
     Ledger,
+    Operation,
     OperationIdReused,
+    OperationKind,
     OutOfCredits,
     Plan,
     Replayed,
 )
 from shared.credits.levels import FULL, level_of
+from shared.credits.restitutions import Restitution, Restored
+from shared.credits.withdrawals import NotThere, Withdrawal, Withdrawn
 from shared.ids import grant_id
 from tests.support.money import MORNING, Account, HandClock, World
 
@@ -60,6 +65,8 @@ class Model:
     owed: int = 0
     consumed: int = 0
     expired: int = 0
+    void: int = 0
+    withdrawals: dict[str, dict[str, int]] = field(default_factory=dict)
     base: int = 0
     level: int = FULL
     committed: dict[str, int] = field(default_factory=dict)
@@ -79,6 +86,24 @@ class Model:
                 self.expired += grant.remaining
                 grant.remaining = 0
         self.fall()
+
+    def withdraw(self, reference: str, grant: str | None, credits: int | None, now: object) -> int | None:
+        """None where it is done; else what is left to take."""
+        payers = [each for each in self.live(now) if grant in {None, each.reference}]
+        left = sum(each.remaining for each in payers)
+        missing = left if credits is None else credits
+        if not payers or missing > left:
+            return left
+        parts = {}
+        for each in payers:
+            part = min(missing, each.remaining)
+            if part:
+                parts[each.reference] = part
+            each.remaining, missing = each.remaining - part, missing - part
+        self.void += sum(parts.values())
+        self.withdrawals[reference] = parts
+        self.fall()
+        return None
 
     def live(self, now: object) -> list[ModelGrant]:
         grants = (each for each in self.grants if each.remaining and each.expires_in > now)  # type: ignore[operator]
@@ -106,6 +131,14 @@ class Model:
         return True
 
 
+def told(operation: Operation) -> str:
+    return str(sum(draw.credits for draw in operation.withdrawn))
+
+
+def settled_of(outcome: Restored) -> str:
+    return str(outcome.settled)
+
+
 class AccountMachine(RuleBasedStateMachine):
     """One account, three ledgers that remember, and a cold one whenever it is asked for."""
 
@@ -117,9 +150,11 @@ class AccountMachine(RuleBasedStateMachine):
         self.account = Account(self.world, starter, self.clock)
         self.ledgers = [self.account.ledger() for _ in range(3)]
         self.model = Model()
+        self.restored: dict[str, Restitution] = {}
         self._add("starter", starter, 10, None)
         self.plans: dict[str, Plan] = {}
         self.calls: dict[str, str] = {}
+        self.withdrawn: dict[str, tuple[ModelGrant | None, int | None]] = {}
 
     @rule(credits=st.integers(0, 9), ledger=st.integers(0, 3), owing=st.booleans())
     def charge(self, credits: int, ledger: int, owing: bool) -> None:
@@ -132,15 +167,9 @@ class AccountMachine(RuleBasedStateMachine):
         trigger = f"op {len(self.plans)}"
         plan = self._plan(trigger, credits, call=ClientCall(place, str(credits), f"answer {trigger}"))
         if place.pk not in self.calls:
-            if self._commit_new(plan, ledger):
-                self.calls[place.pk] = trigger
+            self._commit_new(plan, ledger)
             return
-        first = self.calls[place.pk]
-        outcome = self._ledger(ledger).commit(plan)
-        if self.model.committed[first] == credits:
-            assert outcome == Replayed(self.plans[first].operation_id, f"answer {first}")
-        else:
-            assert outcome == OperationIdReused(self.plans[first].operation_id)
+        self._expect_replay(plan, ledger)
         del self.plans[trigger]
 
     @precondition(lambda self: self.plans)
@@ -150,7 +179,11 @@ class AccountMachine(RuleBasedStateMachine):
         trigger = data.draw(st.sampled_from(sorted(self.plans)))
         plan = self.plans[trigger]
         if trigger not in self.model.committed:
-            self._commit_new(plan, ledger)
+            if plan.call is not None and plan.call.key.pk in self.calls:
+                # Another of the same key was refused before, and was committed since.
+                self._expect_replay(plan, ledger)
+            else:
+                self._commit_new(plan, ledger)
             return
         answer = plan.call.answer if plan.call else None
         assert self._ledger(ledger).commit(plan) == Replayed(plan.operation_id, answer)
@@ -202,6 +235,59 @@ class AccountMachine(RuleBasedStateMachine):
         assert balance is not None
         assert balance.lapsed(self.clock()) == 0
 
+    @rule(data=st.data(), ledger=st.integers(0, 3), credits=st.none() | st.integers(1, 12), of_one=st.booleans())
+    def take_credits_back(self, data: st.DataObject, ledger: int, credits: int | None, of_one: bool) -> None:
+        grant = data.draw(st.sampled_from(self.model.grants)) if of_one else None
+        reference = f"withdrawal {len(self.model.withdrawals)}"
+        outcome = self._ledger(ledger).withdraw(self._withdrawal(reference, grant, credits), told)
+        named = None if grant is None else grant.reference
+        left = self.model.withdraw(reference, named, credits, self.clock())
+        if left is None:
+            assert isinstance(outcome, Withdrawn)
+            self.withdrawn[reference] = (grant, credits)
+        else:
+            assert outcome == NotThere(left)
+
+    @precondition(lambda self: self.model.withdrawals)
+    @rule(data=st.data(), ledger=st.integers(0, 3), more=st.sampled_from([0, 0, 1]))
+    def repeat_a_withdrawal(self, data: st.DataObject, ledger: int, more: int) -> None:
+        reference = data.draw(st.sampled_from(sorted(self.model.withdrawals)))
+        grant, credits = self.withdrawn[reference]
+        again = self._withdrawal(reference, grant, 1 if more and credits is None else credits and credits + more)
+        outcome = self._ledger(ledger).withdraw(again, told)
+        kind = OperationIdReused if more else Replayed
+        assert isinstance(outcome, kind)
+
+    @rule(credits=st.integers(1, 20), ledger=st.integers(0, 3), hours=st.none() | st.integers(1, 5))
+    def give_credits_back(self, credits: int, ledger: int, hours: int | None) -> None:
+        reference = f"correction {len(self.restored)}"
+        lasts = None if hours is None else timedelta(hours=hours)
+        wanted = Restitution(
+            workspace_id=self.account.workspace_id,
+            credits=credits,
+            unit_price=Decimal(0),
+            currency="EUR",
+            reference=reference,
+            reason=reference,
+            at=self.clock(),
+            expires_at=None if lasts is None else self.clock() + lasts,
+        )
+        self.restored[reference] = wanted
+        settled = min(self.model.owed, credits)
+        outcome = self._ledger(ledger).restore(wanted, settled_of)
+        assert outcome == Restored(wanted.operation, wanted.grant, settled)
+        self.model.owed -= settled
+        self._add(reference, credits, wanted.grant.priority, lasts, settled)
+
+    @precondition(lambda self: self.restored)
+    @rule(data=st.data(), ledger=st.integers(0, 3), more=st.sampled_from([0, 0, 1]))
+    def repeat_a_correction(self, data: st.DataObject, ledger: int, more: int) -> None:
+        wanted = self.restored[data.draw(st.sampled_from(sorted(self.restored)))]
+        later = replace(wanted, at=self.clock(), credits=wanted.credits + more)
+        outcome = self._ledger(ledger).restore(later, settled_of)
+        assert isinstance(outcome, OperationIdReused if more else Replayed)
+        assert outcome.operation_id == wanted.operation.operation_id
+
     @rule(minutes=st.integers(1, 90))
     def time_passes(self, minutes: int) -> None:
         self.clock.advance(minutes=minutes)
@@ -210,7 +296,7 @@ class AccountMachine(RuleBasedStateMachine):
     def the_books_are_as_the_model_has_them(self) -> None:
         balance = self.account.balance()
         model = self.model
-        assert (balance.available, balance.expired) == (model.available, model.expired)
+        assert (balance.available, balance.expired, balance.void) == (model.available, model.expired, model.void)
         assert (balance.base, balance.level) == (model.base, model.level)
         assert balance.spendable(self.clock()) == model.spendable(self.clock())
         assert (balance.owed, balance.consumed) == (model.owed, model.consumed)
@@ -222,7 +308,17 @@ class AccountMachine(RuleBasedStateMachine):
             parts = {self._id(reference): part for reference, part in model.drawn[trigger].items()}
             assert {draw.grant_id: draw.credits for draw in entry.drawn} == parts
         settlements = [entry for entry in operations.values() if entry.settled]
-        assert len(operations) == len(model.committed) + len(settlements)
+        expiries = [entry for entry in log if entry.kind is OperationKind.EXPIRY]
+        assert sum(draw.credits for entry in expiries for draw in entry.withdrawn) == model.expired
+        taken = [entry for entry in log if entry.kind is OperationKind.VOID]
+        for entry in taken:
+            parts = {self._id(reference): part for reference, part in model.withdrawals[entry.description].items()}
+            assert {draw.grant_id: draw.credits for draw in entry.withdrawn} == parts
+        assert len(taken) == len(model.withdrawals)
+        restored = {entry.description: entry for entry in log if entry.kind is OperationKind.CORRECTION}
+        assert restored == {reference: wanted.operation for reference, wanted in self.restored.items()}
+        others = len(settlements) + len(expiries) + len(taken) + len(restored)
+        assert len(operations) == len(model.committed) + others
         self.account.check_the_figures(balance, log)
 
     @invariant()
@@ -255,16 +351,38 @@ class AccountMachine(RuleBasedStateMachine):
         self.plans[trigger] = plan
         return plan
 
-    def _commit_new(self, plan: Plan, ledger: int) -> bool:
+    def _commit_new(self, plan: Plan, ledger: int) -> None:
         (trigger,) = (name for name, known in self.plans.items() if known is plan)
         now = self.clock()
         spendable, owed = self.model.spendable(now), self.model.owed
         outcome = self._ledger(ledger).commit(plan)
         if self.model.charge(trigger, plan.credits, now, plan.owe_up_to):
             assert isinstance(outcome, Committed), outcome
-            return True
+            if plan.call is not None:
+                self.calls[plan.call.key.pk] = trigger
+            return
         assert outcome == OutOfCredits(plan.credits, spendable, owed)
-        return False
+
+    def _expect_replay(self, plan: Plan, ledger: int) -> None:
+        """The plan's idempotency key was used: by the same call, or for something else."""
+        assert plan.call is not None
+        first = self.calls[plan.call.key.pk]
+        outcome = self._ledger(ledger).commit(plan)
+        if self.model.committed[first] == plan.credits:
+            assert outcome == Replayed(self.plans[first].operation_id, f"answer {first}")
+        else:
+            assert outcome == OperationIdReused(self.plans[first].operation_id)
+
+    def _withdrawal(self, reference: str, grant: ModelGrant | None, credits: int | None) -> Withdrawal:
+        return Withdrawal(
+            workspace_id=self.account.workspace_id,
+            kind=OperationKind.VOID,
+            reference=reference,
+            reason=reference,
+            at=self.clock(),
+            grant_id=None if grant is None else self._id(grant.reference),
+            credits=credits,
+        )
 
     def _add(self, reference: str, credits: int, priority: int, lasts: timedelta | None, settled: int = 0) -> None:
         forever = MORNING + timedelta(days=10_000)
@@ -274,6 +392,8 @@ class AccountMachine(RuleBasedStateMachine):
         self.model.base, self.model.level = credits, level_of(self.model.available, credits)
 
     def _id(self, reference: str) -> str:
+        if reference in self.restored:
+            return self.restored[reference].grant.grant_id
         return grant_id(MORNING, self.account.workspace_id, reference)
 
 

@@ -15,6 +15,10 @@
 | a record's condition: the version that was seen | 6 | a hand edit between reading and writing |
 | a record's condition: nothing stood there | 6 | a record made by hand meanwhile |
 | a grant's condition | 2 | a top-up is given once for each reference |
+| the idempotency key's condition | 2 | the same reference is one correction |
+| a withdrawal's condition: nothing more was drawn | 4 | a charge between the look and the withdrawal |
+| what a withdrawal may take: nothing that has lapsed | 4 | what has lapsed expires and is not void |
+| a correction settles what is owed first | 4 | it settles what is owed like a top-up |
 | a feed's last sync: it is the one that was seen | 2 | a schedule that is a moment late |
 | a feed's last sync: there was none | 2 | the same, at the first run of the feed |
 | a free firing looks at the balance | 7 | where firings are free, an empty account starts nothing |
@@ -47,7 +51,7 @@ import pytest
 
 from shared.automation import guard
 from shared.catalog import store as catalog_store
-from shared.credits import OperationIdReused, Replayed, account, ledger, operations
+from shared.credits import OperationIdReused, Replayed, account, drawing, ledger, operations
 from shared.dynamo import transactions
 from shared.rules import backlog, changes, meters
 from shared.rules import firing as rule_firing
@@ -61,7 +65,9 @@ from tests.dynamodb import test_guard as guards
 from tests.dynamodb import test_imports as imports
 from tests.dynamodb import test_ledger as ledgers
 from tests.dynamodb import test_levels as levels
+from tests.dynamodb import test_restitutions as restitutions
 from tests.dynamodb import test_rules as rules
+from tests.dynamodb import test_withdrawals as withdrawals
 from tests.support import rules as rules_support
 from tests.support.automation import Office
 from tests.support.money import Account, HandClock
@@ -142,6 +148,14 @@ BREAKS = {
     ),
     "record: new": Break("put_new", catalog_store, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"'),
     "grant": Break("put_new", account, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"'),
+    "withdrawal: as seen": Break(
+        "withdraw",
+        account,
+        'f"#grants.#grant{position}.#remaining = :seen{position}"',
+        'f"(#grants.#grant{position}.#remaining = :seen{position} OR attribute_exists(pk))"',
+    ),
+    "withdrawal: live": Break("_payers", drawing, "grant.is_live(now)", "now"),
+    "correction: debt": Break("restore", ledger.Ledger, "min(balance.owed, wanted.credits)", "0 * balance.owed"),
     "last sync: seen": Break(
         "move_latest_sync", syncs, '"run_id = :seen"', '"(run_id = :seen OR attribute_exists(pk))"', (firing,)
     ),
@@ -262,6 +276,13 @@ CATCHES: list[tuple[str, Story]] = [
     ("record: version", lambda opens, _: edited(opens, "p10", {"title": "old", "note": "mine"})),
     ("record: new", lambda opens, _: edited(opens, "p11", {"note": "mine"})),
     ("grant", ledgers.test_a_top_up_is_given_once_for_each_reference),
+    ("idempotency key", restitutions.test_the_same_reference_is_one_correction),
+    (
+        "withdrawal: as seen",
+        lambda opens, _: withdrawals.test_a_charge_between_the_look_and_the_withdrawal_is_seen(opens),
+    ),
+    ("withdrawal: live", withdrawals.test_what_has_lapsed_expires_and_is_not_void),
+    ("correction: debt", restitutions.test_it_settles_what_is_owed_first_like_a_top_up),
     ("last sync: seen", lambda opens, clock: late(opens, clock, is_first=False)),
     ("last sync: none", lambda opens, clock: late(opens, clock, is_first=True)),
     ("free firing", firings.test_where_firings_are_free_an_empty_account_starts_nothing_all_the_same),

@@ -75,6 +75,22 @@ def test_finds_what_expiry_has_exhausted(open_account: Callable[[int], Account])
         account.check_the_books()
 
 
+def test_finds_what_has_lapsed_beside_credits_that_are_left(open_account: Callable[[int], Account]) -> None:
+    """The call at that moment was lost, or came early."""
+    with office(open_account(5)) as here:
+        account = here.account
+        account.ledger().grant(account.a_grant("short", 10, GrantKind.PROMOTIONAL, lasts=timedelta(hours=1)))
+        here.put("hourly")
+        assert calls(here) == []
+        account.clock.advance(hours=2)
+        assert calls(here) == [Call(here.workspace_id)]
+        attend(here.room(), here.workspace_id)
+        balance = account.balance()
+        assert (balance.available, balance.expired, here.states()) == (5, 10, {"hourly": "ENABLED"})
+        assert calls(here) == []
+        account.check_the_books()
+
+
 def test_finds_a_pause_that_nobody_was_told_of(here: Office) -> None:
     here.spend_all()
     with pytest.raises(Killed):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
 
@@ -17,9 +16,10 @@ from shared.credits.ledger import Granted, Ledger
 from shared.dynamo.values import to_item
 from shared.feeds.store import FeedStore
 from shared.workspaces import WORKSPACE_SCOPES, authenticate
+from shared.workspaces.expiries import Expiries, ExpirySettings
 from shared.workspaces.key_store import create_operator_key
 from shared.workspaces.store import IdempotencyKeyReused, Opened, WorkspaceStore
-from shared.workspaces.top_ups import ExpiresInThePast, TopUp, top_up
+from shared.workspaces.top_ups import TopUp, top_up
 from tests.support.money import AT_ONCE, Account, HandClock, World, plain_dynamodb
 
 
@@ -103,6 +103,9 @@ def test_an_operator_s_key_works_and_belongs_to_no_workspace(world: World, clock
 
 # --- top-ups ---
 
+NO_EXPIRIES = Expiries(ExpirySettings(group="", function_arn="", role_arn="", dead_letters_arn=""), connect=pytest.fail)
+"""Nothing here expires (see test_expiries.py)."""
+
 
 def wanted(account: Account, reference: str = "inv-1", **changes: object) -> TopUp:
     top_up_wanted = TopUp(
@@ -119,43 +122,30 @@ def wanted(account: Account, reference: str = "inv-1", **changes: object) -> Top
 def test_a_reference_adds_its_credits_once(open_account: Callable[[int], Account], clock: HandClock) -> None:
     account = open_account(10)
     ledger = account.ledger()
-    first = top_up(ledger, wanted(account), clock())
+    first = top_up(ledger, NO_EXPIRIES, wanted(account), clock())
     assert isinstance(first, Granted)
     clock.advance(days=400)
-    assert top_up(ledger, wanted(account), clock()) == GrantReplayed(first.grant)
-    assert top_up(ledger, wanted(account, unit_price=Decimal("0.010")), clock()) == GrantReplayed(first.grant)
+    assert top_up(ledger, NO_EXPIRIES, wanted(account), clock()) == GrantReplayed(first.grant)
+    # The same terms, in other words.
+    for same in ({"unit_price": Decimal("0.010")}, {"priority": 30}):
+        assert top_up(ledger, NO_EXPIRIES, wanted(account, **same), clock()) == GrantReplayed(first.grant)
     for change in (
         {"credits": 101},
         {"unit_price": Decimal("0.02")},
         {"currency": "USD"},
         {"kind": GrantKind.PROMOTIONAL},
+        {"priority": 29},
     ):
-        assert top_up(ledger, wanted(account, **change), clock()) == GrantReferenceReused(first.grant)
+        assert top_up(ledger, NO_EXPIRIES, wanted(account, **change), clock()) == GrantReferenceReused(first.grant)
     balance = ledger.balance(account.workspace_id)
     assert balance is not None
     assert balance.available == 110
 
 
-def test_a_replay_is_known_when_its_credits_have_expired_and_a_new_one_is_refused(
-    open_account: Callable[[int], Account], clock: HandClock
-) -> None:
-    account = open_account(10)
-    ledger = account.ledger()
-    expires_at = clock() + timedelta(days=1)
-    first = top_up(ledger, wanted(account, expires_at=expires_at), clock())
-    assert isinstance(first, Granted)
-    clock.advance(days=2)
-    assert top_up(ledger, wanted(account, expires_at=expires_at), clock()) == GrantReplayed(first.grant)
-    assert top_up(ledger, wanted(account, expires_at=expires_at, credits=1), clock()) == GrantReferenceReused(
-        first.grant
-    )
-    assert top_up(ledger, wanted(account, "inv-2", expires_at=expires_at), clock()) == ExpiresInThePast(expires_at)
-
-
 def test_a_workspace_that_is_none_gets_no_credits(open_account: Callable[[int], Account], clock: HandClock) -> None:
     account = open_account(10)
     nobody = replace(wanted(account), workspace_id="ws_nobody")
-    assert top_up(account.ledger(), nobody, clock()) == UnknownWorkspace("ws_nobody")
+    assert top_up(account.ledger(), NO_EXPIRIES, nobody, clock()) == UnknownWorkspace("ws_nobody")
 
 
 # --- feeds ---

@@ -104,7 +104,7 @@ def test_what_aws_refuses_is_told_in_its_words(
 def test_the_dependencies_are_a_layer_of_every_function(aws: Aws) -> None:
     assert main(["deploy"]) == 0
     functions = aws.lambda_().list_functions()["Functions"]
-    assert len(functions) == 13
+    assert len(functions) == 14
     assert {len(function["Layers"]) for function in functions} == {1}
 
 

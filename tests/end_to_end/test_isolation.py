@@ -139,6 +139,7 @@ def one_of_everything(shop: Caller) -> dict[str, str]:
     expect(shop("PUT", f"/records/{entity}/batch", {"attributes": {"title": MARK}}), 201)
     return {
         "workspace_id": shop.workspace_id,
+        "grant_id": shop.get("/credits")["grants"][0]["grant_id"],
         "key_id": new_key(shop, MARK)["key_id"],
         "run_id": run["run_id"],
         "upload_id": upload_id,

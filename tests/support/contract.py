@@ -86,6 +86,7 @@ def prepare(customer: Caller) -> Names:
             "entity": "product",
             "key": "a",
             "key_id": key["key_id"],
+            "grant_id": customer.get("/credits")["grants"][0]["grant_id"],
             "name": "shopify",
             "upload_id": upload_id,
             "workspace_id": customer.workspace_id,

@@ -32,6 +32,7 @@ BEYOND_SCHEMAS = {
     "listOperations": r"from",
     "createKey": r"expires_at",
     "topUp": r"expires_at",
+    "correctCredits": r"expires_at",
     # No two records of a batch have one key. How deep attributes lie in each other, how many digits their numbers have.
     "putRecord": r"attributes.*",
     "patchRecord": r"attributes.*",

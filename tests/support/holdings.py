@@ -57,13 +57,17 @@ class Deployment:
                 yield f"object {each['Key']}", each["ETag"]
         for secret in self._secrets.list_secrets()["SecretList"]:
             yield f"secret {secret['Name']}", [secret.get("LastChangedDate"), secret.get("SecretVersionsToStages")]
-        for schedule in self._scheduler.list_schedules(GroupName=self._outputs["ScheduleGroup"])["Schedules"]:
+        for schedule in self._schedules():
             yield f"schedule {schedule['Name']}", [schedule["LastModificationDate"], schedule["State"]]
         pool_id, _, _ = self._outputs["SignIn"].partition("/")
         for user in self._cognito.list_users(UserPoolId=pool_id)["Users"]:
             yield f"person {user['Username']}", [user["UserLastModifiedDate"], user["UserStatus"], user["Attributes"]]
         for key in self._gateway.get_api_keys()["items"]:
             yield f"key of the gateway {key['id']}", [key["name"], key["enabled"], key["lastUpdatedDate"]]
+
+    def _schedules(self) -> Iterator[Any]:
+        for group in ("ScheduleGroup", "ExpiryGroup"):
+            yield from self._scheduler.list_schedules(GroupName=self._outputs[group])["Schedules"]
 
 
 def differences(before: Holdings, after: Holdings) -> list[str]:

@@ -54,6 +54,8 @@ _SCHEDULE = {"feed_id": "<feed_id>", "expression": "cron(0 6 1 1 ? *)"}
 _RECORD = {"attributes": {"title": "from elsewhere"}}
 _BATCH = {"records": [{"key": "<key>, in a batch", "attributes": {"title": "from elsewhere"}}]}
 _TOP_UP = {"credits": 1, "unit_price": "0.01", "reference": "isolation"}
+_VOID = {"reference": "isolation", "reason": "isolation"}
+_CORRECTION = {"credits": -1, "reference": "isolation", "reason": "isolation"}
 _READ, _WRITE, _CONFIGURE, _OPERATOR = ("read",), ("write",), ("configure",), ("operator",)
 _KEYS = ("configure", "operator")
 
@@ -61,6 +63,9 @@ CALLS = {
     "POST /workspaces": Call(_OPERATOR, 403, {"name": "Isolation"}),
     "POST /workspaces/{workspace_id}/people": Call(_OPERATOR, 403, {"email": "eve@shop.example"}),
     "POST /workspaces/{workspace_id}/top-ups": Call(_OPERATOR, 403, _TOP_UP),
+    "POST /workspaces/{workspace_id}/grants/{grant_id}/void": Call(_OPERATOR, 403, _VOID),
+    "POST /workspaces/{workspace_id}/corrections": Call(_OPERATOR, 403, _CORRECTION),
+    "GET /workspaces/{workspace_id}/credits": Call(_OPERATOR, 403),
     "GET /credits": Call(_READ, 200),
     "GET /presets": Call(_READ, 200),
     "GET /presets/{name}": Call(_READ, 200),

@@ -33,6 +33,7 @@ FUNCTIONS = {
     "CreditGuard",
     "CreditSweep",
     "FeedPreparer",
+    "GrantExpiry",
     "ImportWorker",
     "OperatorApi",
     "PublicApi",
@@ -46,6 +47,9 @@ OPERATORS = {
     ("POST", "/workspaces"),
     ("POST", "/workspaces/{workspace_id}/people"),
     ("POST", "/workspaces/{workspace_id}/top-ups"),
+    ("POST", "/workspaces/{workspace_id}/grants/{grant_id}/void"),
+    ("POST", "/workspaces/{workspace_id}/corrections"),
+    ("GET", "/workspaces/{workspace_id}/credits"),
 }
 """What operators call, and nobody else."""
 
@@ -216,16 +220,18 @@ def test_the_authorizer_reads_keys_notes_their_use_and_nothing_else_of_the_table
     assert allowed[1]["Condition"]["ForAllValues:StringEquals"] == {"dynamodb:Attributes": ["pk", "sk", "last_used_at"]}
 
 
-def test_only_who_pays_may_write_to_the_credit_table_and_the_guard_which_books_what_has_lapsed() -> None:
-    writers = {
-        role
-        for role, statement in statements()
-        if "CreditTable" in refers_to(statement["Resource"])
-        and any(action.startswith(("dynamodb:Put", "dynamodb:Update")) for action in as_list(statement["Action"]))
-    }
-    assert writers == {
+def test_only_who_pays_may_write_to_the_credit_table_and_who_books_what_has_lapsed() -> None:
+    rights: dict[str, set[str]] = {}
+    for role, statement in statements():
+        if "CreditTable" in refers_to(statement["Resource"]):
+            rights.setdefault(role, set()).update(as_list(statement["Action"]))
+    # What changes a balance puts an entry beside it.
+    puts, updates = ({role for role in rights if f"dynamodb:{verb}Item" in rights[role]} for verb in ("Put", "Update"))
+    assert puts == updates
+    assert puts == {
         "ApiRole",
         "CreditGuardRole",
+        "GrantExpiryRole",
         "ImportWorkerRole",
         "OperatorApiRole",
         "RuleRunnerRole",
@@ -280,11 +286,13 @@ def test_who_answers_operators_reads_and_writes_accounts_and_no_catalogue() -> N
     allowed = {
         one["Sid"]: (set(as_list(one["Action"])), refers_to(one["Resource"]))
         for role, one in statements()
-        if role == "OperatorApiRole" and one["Sid"] not in {"Logs", "Traces"}
+        if role == "OperatorApiRole" and one["Sid"] not in {"Logs", "Traces", "Expiries", "PassExpirySchedulerRole"}
     }
+    reads_and_writes = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"}
     assert allowed == {
-        "Credits": ({"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}, {"CreditTable"}),
-        "Work": ({"dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}, {"WorkTable"}),
+        "Credits": (reads_and_writes | {"dynamodb:BatchGetItem"}, {"CreditTable"}),
+        "Work": (reads_and_writes | {"dynamodb:DeleteItem"}, {"WorkTable"}),
+        "PausedWork": ({"dynamodb:Query"}, {"WorkTable"}),
         "AddPeople": (
             {"cognito-idp:AdminCreateUser", "cognito-idp:AdminGetUser", "cognito-idp:AdminSetUserPassword"},
             {"People"},
@@ -408,6 +416,8 @@ def test_who_ends_in_dead_letters_may_write_them() -> None:
             assert refers_to(mapping["DestinationConfig"]) <= senders[role], role
     assert "ScheduleDeadLetters" in senders["ScheduleRunnerRole"]
     assert "ScheduleDeadLetters" in senders["SchedulerRole"]
+    assert "ExpiryDeadLetters" in senders["GrantExpiryRole"]
+    assert "ExpiryDeadLetters" in senders["ExpirySchedulerRole"]
 
 
 def test_a_stream_has_two_readers_at_most() -> None:
@@ -545,49 +555,69 @@ def test_the_announcer_is_called_when_the_level_of_a_balance_falls(before: int, 
 # --- schedules ---
 
 
-def test_eventbridge_scheduler_invokes_the_runner_for_this_deployment_s_schedules_alone() -> None:
-    role = resources()["SchedulerRole"]["Properties"]
+@pytest.mark.parametrize(
+    ("role_name", "group", "function", "dead_letters"),
+    [
+        ("SchedulerRole", "ScheduleGroup", "ScheduleRunner", "ScheduleDeadLetters"),
+        ("ExpirySchedulerRole", "ExpiryGroup", "GrantExpiry", "ExpiryDeadLetters"),
+    ],
+)
+def test_eventbridge_scheduler_invokes_one_function_for_one_group_of_this_deployment_alone(
+    role_name: str, group: str, function: str, dead_letters: str
+) -> None:
+    role = resources()[role_name]["Properties"]
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
     assert trust["Condition"] == {
         "StringEquals": {
             "aws:SourceAccount": {"Ref": "AWS::AccountId"},
-            "aws:SourceArn": {"Fn::GetAtt": ["ScheduleGroup", "Arn"]},
+            "aws:SourceArn": {"Fn::GetAtt": [group, "Arn"]},
         }
     }
-    allowed = {
-        tuple(one["Action"]): refers_to(one["Resource"]) for name, one in statements() if name == "SchedulerRole"
-    }
+    allowed = {tuple(one["Action"]): refers_to(one["Resource"]) for name, one in statements() if name == role_name}
     assert allowed == {
-        ("lambda:InvokeFunction",): {"ScheduleRunner"},
-        ("sqs:SendMessage",): {"ScheduleDeadLetters"},
+        ("lambda:InvokeFunction",): {function},
+        ("sqs:SendMessage",): {dead_letters},
     }
 
 
-def test_who_keeps_schedules_keeps_those_of_this_deployment_and_passes_one_role_to_one_service() -> None:
-    keepers = set()
+def test_who_keeps_schedules_keeps_those_of_this_deployment_and_passes_their_role_to_one_service() -> None:
+    passed, kept = set(), set()
+    keeping = (
+        "scheduler:CreateSchedule",
+        "scheduler:DeleteSchedule",
+        "scheduler:GetSchedule",
+        "scheduler:UpdateSchedule",
+    )
     for role, statement in statements():
-        actions = as_list(statement["Action"])
+        actions = tuple(as_list(statement["Action"]))
         if "iam:PassRole" in actions:
-            keepers.add(role)
-            assert actions == ["iam:PassRole"]
-            assert statement["Resource"] == {"Fn::GetAtt": ["SchedulerRole", "Arn"]}
+            assert actions == ("iam:PassRole",)
+            passed.add((role, statement["Resource"]["Fn::GetAtt"][0]))
             assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
-        elif any(action.startswith("scheduler:") for action in actions) and actions != ["scheduler:ListSchedules"]:
-            assert statement["Resource"] == {
-                "Fn::If": [
-                    "NamesScheduleGroups",
-                    {"Fn::Sub": f"{SCHEDULES}/${{ScheduleGroup}}/*"},
-                    {"Fn::Sub": f"{SCHEDULES}/default/*"},
-                ]
-            }, role
-    assert keepers == {"ApiRole", "CreditGuardRole"}
+        elif any(action.startswith("scheduler:") for action in actions) and actions != ("scheduler:ListSchedules",):
+            condition, on_aws, embedded = statement["Resource"]["Fn::If"]
+            assert (condition, embedded) == ("NamesScheduleGroups", {"Fn::Sub": f"{SCHEDULES}/default/*"}), role
+            kept.add((role, on_aws["Fn::Sub"], actions))
+    schedules, expiries = f"{SCHEDULES}/${{ScheduleGroup}}/*", f"{SCHEDULES}/${{ExpiryGroup}}/*"
+    assert kept == {
+        ("ApiRole", schedules, keeping),
+        ("OperatorApiRole", expiries, ("scheduler:CreateSchedule",)),
+        ("CreditGuardRole", schedules, keeping),
+    }
+    assert passed == {
+        ("ApiRole", "SchedulerRole"),
+        ("OperatorApiRole", "ExpirySchedulerRole"),
+        ("CreditGuardRole", "SchedulerRole"),
+    }
     assert source()["Parameters"]["ScheduleGroupInIam"]["Default"] == "true"
 
 
 def test_a_firing_is_tried_again_and_never_lost_unseen() -> None:
     assert asynchronous()["ScheduleRunner"]["MaximumRetryAttempts"] == 2
     assert refers_to(asynchronous()["ScheduleRunner"]["DestinationConfig"]) == {"ScheduleDeadLetters"}
+    assert asynchronous()["GrantExpiry"]["MaximumRetryAttempts"] == 2
+    assert refers_to(asynchronous()["GrantExpiry"]["DestinationConfig"]) == {"ExpiryDeadLetters"}
     # The next sweep is the retry of a sweep.
     assert asynchronous()["CreditSweep"]["MaximumRetryAttempts"] == 0
 
@@ -611,11 +641,14 @@ def test_functions_are_told_what_they_read_of_the_environment(name: str) -> None
     module, _, _ = resources()[name]["Properties"]["Handler"].rpartition(".")
     read = (TEMPLATE.parent / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8")
     if name == "Api":
-        read += (TEMPLATE.parent / "functions" / "api" / "services.py").read_text(encoding="utf-8")
+        # What operators' routes read besides is told to the function that answers them, and to no other.
+        services = (TEMPLATE.parent / "functions" / "api" / "services.py").read_text(encoding="utf-8")
+        read += services.replace("ExpirySettings.from_environment", "")
     told = set(resources()[name]["Properties"]["Environment"]["Variables"])
     for settings, variables in {
         "PaceLimits": {"PERSON_CALLS_PER_HOUR", "PERSON_CALLS_PER_DAY"},
         "Target": {"SCHEDULE_GROUP", "SCHEDULE_RUNNER_ARN", "SCHEDULE_ROLE_ARN", "SCHEDULE_DEAD_LETTERS_ARN"},
+        "ExpirySettings": {"EXPIRY_GROUP", "GRANT_EXPIRY_ARN", "EXPIRY_ROLE_ARN", "EXPIRY_DEAD_LETTERS_ARN"},
         "GuardSettings": {"GUARD_QUEUE_URL"},
         "RuleSettings": {"RULE_QUEUE_URL", "MAX_CHAIN_DEPTH", "RULE_FIRINGS_PER_HOUR"},
         "AnnouncementSettings": {"CREDIT_EVENTS_TOPIC_ARN"},
@@ -777,7 +810,8 @@ def test_the_functions_of_the_api_are_told_what_their_routes_read() -> None:
     functions = of_type("AWS::Lambda::Function")
     told = {name: set(functions[name]["Environment"]["Variables"]) - common for name in ("OperatorApi", "PublicApi")}
     usage = {"STACK_NAME", "USAGE_PLAN_NAME", "OPERATORS_GATEWAY_KEY_ID"}
-    assert told == {"OperatorApi": {"CORS_ORIGIN", "PEOPLE_POOL_ID", *usage}, "PublicApi": {"CORS_ORIGIN"}}
+    expiry = {"EXPIRY_GROUP", "GRANT_EXPIRY_ARN", "EXPIRY_ROLE_ARN", "EXPIRY_DEAD_LETTERS_ARN"}
+    assert told == {"OperatorApi": {"CORS_ORIGIN", "PEOPLE_POOL_ID", *usage, *expiry}, "PublicApi": {"CORS_ORIGIN"}}
 
 
 MOST_POLICY_BYTES = 18 * 1024

@@ -15,17 +15,26 @@ from functions.api.models.texts import (
     one_of,
     told,
 )
-from shared.credits import Action, Channel, Operation, OperationKind
+from shared.credits import Action, Channel, Draw, Operation, OperationKind
 from shared.times import to_rfc3339
 
 
 class DrawnView(View):
-    """What one grant paid of the operation."""
+    """What one grant paid of the operation, or what of it left the account unused."""
 
     grant_id: GrantId
     credits: Annotated[int, told(3, minimum=0)]
     unit_price: Annotated[DecimalText, told("0")]
     currency: CurrencyText
+
+    @classmethod
+    def of(cls, draw: Draw) -> Self:
+        return cls(
+            grant_id=draw.grant_id,
+            credits=draw.credits,
+            unit_price=decimal_text(draw.unit_price),
+            currency=draw.currency,
+        )
 
 
 class MoneyView(View):
@@ -44,7 +53,14 @@ class OperationView(View):
 
     operation_id: OperationId
     at: Time
-    kind: Annotated[str, one_of(OperationKind, OperationKind.API_CALL)]
+    kind: Annotated[
+        str,
+        Field(
+            description="What it was: a step of an import, a call to the API, a schedule's firing, firings of a rule, "
+            "a debt that was settled; or what happened to grants: one expired, was made void, or was corrected."
+        ),
+        one_of(OperationKind, OperationKind.API_CALL),
+    ]
     channel: Annotated[str, Field(description="Who called, and how."), one_of(Channel, Channel.API)]
     job_id: Annotated[str | None, Field(description="The feed, schedule or rule that it was for."), told(None)]
     job_version: Annotated[int | None, told(None)]
@@ -59,6 +75,11 @@ class OperationView(View):
         told({"api_call": 1, "record_created": 1, "record_updated": 1}, propertyNames={"enum": [*Action]}),
     ]
     drawn: list[DrawnView]
+    withdrawn: Annotated[
+        list[DrawnView],
+        Field(description="What left the account unused: it expired, was made void, or was taken back."),
+        told([]),
+    ]
     cost: Annotated[list[MoneyView], Field(description="What the credits were worth, in each currency.")]
     description: Annotated[str, told("write product records")]
     refused: Annotated[str | None, told(None)]
@@ -75,16 +96,9 @@ class OperationView(View):
             run_id=operation.run_id,
             credits=operation.credits,
             owed=operation.owed,
-            actions={action.value: count for action, count in operation.actions.items()},
-            drawn=[
-                DrawnView(
-                    grant_id=draw.grant_id,
-                    credits=draw.credits,
-                    unit_price=decimal_text(draw.unit_price),
-                    currency=draw.currency,
-                )
-                for draw in operation.drawn
-            ],
+            actions={action.value: count for action, count in sorted(operation.actions.items())},
+            drawn=[DrawnView.of(draw) for draw in operation.drawn],
+            withdrawn=[DrawnView.of(draw) for draw in operation.withdrawn],
             cost=[
                 MoneyView(currency=currency, amount=decimal_text(amount))
                 for currency, amount in sorted(operation.money().items())

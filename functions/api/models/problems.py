@@ -54,6 +54,12 @@ class LoopProblemView(ProblemView):
     ]
 
 
+class NotThatManyProblemView(ProblemView):
+    """So many credits are not there to be taken back."""
+
+    left: Annotated[int, Field(ge=0, description="What can be taken.", examples=[40])]
+
+
 class ReplacedProblemView(ProblemView):
     """The key was rotated before."""
 

@@ -7,13 +7,14 @@ from pydantic import BeforeValidator, Field, StrictInt
 
 from functions.api.models.common import NOT_BLANK, PointInTime, Request, View, decimal_text
 from functions.api.models.texts import CurrencyText, DecimalText, GrantId, KeyId, Time, WorkspaceId, one_of, told
-from shared.credits import Grant, GrantKind
+from shared.credits import DRAWING_PRIORITY, Grant, GrantKind
 from shared.times import to_rfc3339
 from shared.workspaces import WORKSPACE_SCOPES
 from shared.workspaces.store import Opened
 from shared.workspaces.top_ups import TopUp
 
 MAX_TOP_UP = 1_000_000_000
+LAST_PRIORITY = 1000
 
 
 def _only_text(value: object) -> object:
@@ -24,6 +25,13 @@ def _only_text(value: object) -> object:
 
 
 Price = Annotated[str, Field(pattern=r"^[0-9]{1,12}(\.[0-9]{1,12})?$", examples=["0.01"]), BeforeValidator(_only_text)]
+
+
+Reference = Annotated[str, Field(min_length=1, max_length=128, description="The operator's own name for it.")]
+Currency = Annotated[
+    str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217; the deployment's currency when it is not given.")
+]
+ExpiresAt = Annotated[PointInTime, Field(description="From then on the credits cannot be drawn.")]
 
 
 class WorkspaceRequest(Request):
@@ -37,13 +45,19 @@ class TopUpRequest(Request):
 
     credits: Annotated[StrictInt, Field(ge=1, le=MAX_TOP_UP)]
     unit_price: Annotated[Price, Field(description="Money per credit.")]
-    reference: Annotated[str, Field(min_length=1, max_length=128, description="The operator's own name for it.")]
-    currency: Annotated[
-        str | None,
-        Field(pattern=r"^[A-Z]{3}$", description="ISO 4217; the deployment's currency when it is not given."),
-    ] = None
+    reference: Reference
+    currency: Currency | None = None
     kind: Literal["paid", "promotional"] = "paid"
-    expires_at: Annotated[PointInTime | None, Field(description="From then on the credits cannot be drawn.")] = None
+    priority: Annotated[
+        StrictInt | None,
+        Field(
+            ge=0,
+            le=LAST_PRIORITY,
+            description="Of several grants the one with the lowest is drawn first. When it is not given: "
+            f"{DRAWING_PRIORITY[GrantKind.PAID]}, or {DRAWING_PRIORITY[GrantKind.PROMOTIONAL]} of a promotional one.",
+        ),
+    ] = None
+    expires_at: ExpiresAt | None = None
 
     def to_top_up(self, workspace_id: str, default_currency: str) -> TopUp:
         return TopUp(
@@ -53,6 +67,7 @@ class TopUpRequest(Request):
             unit_price=Decimal(self.unit_price),
             currency=self.currency or default_currency,
             reference=self.reference,
+            priority=self.priority,
             expires_at=self.expires_at,
         )
 
@@ -94,11 +109,11 @@ class WorkspaceView(View):
 
 
 class TopUpView(View):
-    """The grant that a top-up became."""
+    """The grant that a top-up, or a correction, became."""
 
     grant_id: GrantId
     workspace_id: WorkspaceId
-    kind: Annotated[str, one_of([GrantKind.PAID, GrantKind.PROMOTIONAL], GrantKind.PAID)]
+    kind: Annotated[str, one_of([GrantKind.PAID, GrantKind.PROMOTIONAL, GrantKind.CORRECTION], GrantKind.PAID)]
     credits: Annotated[int, told(10000, minimum=1)]
     unit_price: DecimalText
     currency: CurrencyText

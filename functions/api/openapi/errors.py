@@ -16,6 +16,7 @@ from typing import Any
 from functions.api import problems
 from functions.api.models.problems import (
     LoopProblemView,
+    NotThatManyProblemView,
     OutOfCreditsProblemView,
     ProblemView,
     ReplacedProblemView,
@@ -110,7 +111,7 @@ KINDS = {
         problems.method_not_allowed("PATCH", ("GET", "PUT", "DELETE", "OPTIONS")),
     ),
     "idempotency-key-reused": Kind(
-        "The Idempotency-Key (or the reference of a top-up) was used before, for something else.",
+        "The Idempotency-Key, or the operator's reference, was used before, for something else.",
         problems.of_outcome(OperationIdReused("op_01KAMZDXS6G8J0M2P4R6T8V0X2")),
     ),
     "request-in-progress": Kind(
@@ -133,6 +134,12 @@ KINDS = {
     "too-many-rules": Kind(f"The workspace has {MAX_RULES} rules.", problems.too_many_rules(MAX_RULES)),
     "too-many-keys": Kind(
         f"There are {MAX_KEYS} keys that are neither expired nor revoked.", problems.too_many_keys(MAX_KEYS)
+    ),
+    "nothing-left": Kind("The grant is used up, expired or void already.", problems.nothing_left()),
+    "not-that-many": Kind(
+        "Fewer credits are there than are to be taken back; `left` says how many.",
+        problems.not_that_many(50, 40),
+        NotThatManyProblemView,
     ),
     "key-is-over": Kind("The key is expired or revoked.", problems.key_is_over("revoked")),
     "key-is-replaced": Kind(

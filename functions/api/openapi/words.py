@@ -44,7 +44,7 @@ TAGS = {
     "Rules": "What happens by itself when records change.",
     "Credits": "What is there to spend, and where every credit went.",
     "Keys": "API keys: made, listed, rotated, revoked.",
-    "Workspaces": "For operators: workspaces, their people, their top-ups.",
+    "Workspaces": "For operators: workspaces, their people, and their credits: top-ups, voids, corrections.",
     "Documents": "This document, and the page that shows it. Public.",
 }
 
@@ -144,6 +144,7 @@ HEADERS: Json = {
 
 _IN_PATHS = {
     "workspace_id": (texts.WorkspaceId, "The workspace."),
+    "grant_id": (texts.GrantId, "The grant, as the account names it."),
     "key_id": (texts.KeyId, "The API key, by its identifier: no secret."),
     "name": (texts.Name, "The preset."),
     "feed_id": (texts.Name, "Your own name for the feed."),

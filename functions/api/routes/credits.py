@@ -5,7 +5,7 @@ from http import HTTPStatus
 from aws_lambda_powertools.event_handler import Response
 
 from functions.api.answers import answer
-from functions.api.models.common import documented
+from functions.api.models.common import Identifier, documented
 from functions.api.models.credits import AutomationPausedView, CreditsView
 from functions.api.principals import workspace_of
 from functions.api.problems import Refusal, of_outcome
@@ -29,7 +29,24 @@ router = new_router()
     ),
 )
 def get_credits() -> Response[str]:
-    workspace_id = workspace_of(router.current_event.raw_event)
+    return _account(workspace_of(router.current_event.raw_event))
+
+
+@router.get(
+    "/workspaces/<workspace_id>/credits",
+    **operation(
+        "getCreditsOfWorkspace",
+        "The credit account of a workspace",
+        description="As the workspace itself sees it.",
+        scopes=(Scope.OPERATOR,),
+        answers=documented(HTTPStatus.OK, CreditsView, "The account as it is now."),
+    ),
+)
+def get_credits_of_workspace(workspace_id: Identifier) -> Response[str]:
+    return _account(workspace_id)
+
+
+def _account(workspace_id: str) -> Response[str]:
     room = services()
     # The grants first: the balance then knows of every one of them.
     grants = room.ledger.grants(workspace_id)

@@ -12,11 +12,12 @@ from functions.api.models.common import IdempotencyKey, Identifier, documented
 from functions.api.models.workspaces import TopUpRequest, TopUpView, WorkspaceRequest, WorkspaceView
 from functions.api.problems import FieldError, Refusal, invalid, key_reused, not_found
 from functions.api.routing import new_router, operation
-from functions.api.services import services
+from functions.api.services import expiries, services
 from shared.credits import Granted, GrantReferenceReused, GrantReplayed, UnknownWorkspace, settlement_id
 from shared.workspaces import Scope
+from shared.workspaces.expiries import ExpiresInThePast
 from shared.workspaces.store import IdempotencyKeyReused
-from shared.workspaces.top_ups import ExpiresInThePast, top_up
+from shared.workspaces.top_ups import top_up
 
 router = new_router()
 
@@ -62,7 +63,8 @@ def open_workspace(
 )
 def add_credits(workspace_id: Identifier, wanted: Annotated[TopUpRequest, Body()]) -> Response[str]:
     room = services()
-    outcome = top_up(room.ledger, wanted.to_top_up(workspace_id, room.settings.currency), room.clock())
+    order = wanted.to_top_up(workspace_id, room.settings.currency)
+    outcome = top_up(room.ledger, expiries(), order, room.clock())
     match outcome:
         case Granted(grant, settled):
             return answer(TopUpView.of(grant, settled), HTTPStatus.CREATED)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+import simplejson
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter, ValidationError
 
 from functions.api.answers import as_json
 from functions.api.models.common import PointInTime, Request, decimal_text, page
+from functions.api.models.corrections import CorrectionRequest
 from functions.api.models.credits import AutomationPausedView, CreditsView
 from functions.api.models.keys import KeyRequest
 from functions.api.models.operations import OperationView
@@ -111,6 +115,9 @@ def test_what_is_wrong_is_said_in_words(request_type: type[Request], body: dict[
         {"currency": "JPY"},
         {"reference": "x" * 128},
         {"kind": "promotional"},
+        {"priority": 0},
+        {"priority": 1000},
+        {"priority": None},
         {"expires_at": "2027-01-01T00:00:00+02:00"},
         {"expires_at": None},
     ],
@@ -146,6 +153,11 @@ def test_a_whole_number_may_be_spelled_with_a_fraction_of_nothing() -> None:
         ({"reference": "x" * 129}, "reference"),
         ({"reference": "\ud800"}, "reference"),
         ({"kind": "free"}, "kind"),
+        ({"kind": "correction"}, "kind"),
+        ({"priority": -1}, "priority"),
+        ({"priority": 1001}, "priority"),
+        ({"priority": "7"}, "priority"),
+        ({"priority": True}, "priority"),
         ({"expires_at": "tomorrow"}, "expires_at"),
         ({"expires_at": "2027-01-01T00:00:00"}, "expires_at"),
         ({"expires_at": 1_800_000_000}, "expires_at"),
@@ -166,6 +178,64 @@ def test_a_top_up_keeps_the_digits_of_its_price_and_the_milliseconds_of_its_time
     assert str(top_up.unit_price) == "0.010"
     assert top_up.currency == "EUR"
     assert top_up.expires_at == datetime(2027, 1, 1, 0, 0, 0, 123000, tzinfo=UTC)
+
+
+# --- corrections ---
+
+TAKEN = {"credits": -25, "reference": "ticket-4711", "reason": "given by mistake"}
+ADDED = TAKEN | {"credits": 25, "unit_price": "0.010", "currency": "USD", "expires_at": "2027-01-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        TAKEN,
+        ADDED,
+        TAKEN | {"credits": Decimal("-25.0")},
+        TAKEN | {"unit_price": None, "currency": None, "expires_at": None},
+        ADDED | {"unit_price": "0"},
+        TAKEN | {"reason": "x" * 500},
+    ],
+)
+def test_corrections_that_are_taken(wanted: dict[str, Any]) -> None:
+    Draft202012Validator(CorrectionRequest.model_json_schema()).validate(json.loads(simplejson.dumps(wanted)))
+    CorrectionRequest.model_validate(wanted)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "field"),
+    [
+        (TAKEN | {"credits": 0}, "credits"),
+        (TAKEN | {"credits": -1_000_000_001}, "credits"),
+        (TAKEN | {"credits": "-25"}, "credits"),
+        (TAKEN | {"unit_price": "0"}, "unit_price"),
+        (TAKEN | {"currency": "EUR"}, "currency"),
+        (TAKEN | {"expires_at": "2027-01-01T00:00:00Z"}, "expires_at"),
+        (TAKEN | {"reason": ""}, "reason"),
+        (TAKEN | {"reason": " \n"}, "reason"),
+        (TAKEN | {"reason": "x" * 501}, "reason"),
+        (TAKEN | {"reference": ""}, "reference"),
+        (TAKEN | {"priority": 1}, "priority"),
+    ],
+)
+def test_corrections_that_are_not(wanted: dict[str, Any], field: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        CorrectionRequest.model_validate(wanted)
+    (found,) = error.value.errors()
+    assert field == (found["ctx"]["field"] if found["type"] == "definition" else ".".join(map(str, found["loc"])))
+    assert not Draft202012Validator(CorrectionRequest.model_json_schema()).is_valid(wanted)
+
+
+def test_credits_that_are_added_cost_nothing_unless_it_is_said() -> None:
+    wanted = TAKEN | {"credits": 25}
+    correction = CorrectionRequest.model_validate(wanted).to_correction("ws_1", "EUR")
+    assert (correction.credits, correction.unit_price, correction.currency) == (25, Decimal(0), "EUR")
+    priced = CorrectionRequest.model_validate(ADDED).to_correction("ws_1", "EUR")
+    assert (str(priced.unit_price), priced.currency, priced.expires_at) == (
+        "0.010",
+        "USD",
+        datetime(2027, 1, 1, tzinfo=UTC),
+    )
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 201])

@@ -46,6 +46,7 @@ OPERATION = {
     "owed": 0,
     "actions": {"record_created": 60, "record_updated": 37},
     "drawn": [{"grant_id": "gr_1", "credits": 97, "unit_price": "0.01", "currency": "EUR"}],
+    "withdrawn": [],
     "cost": [{"currency": "EUR", "amount": "0.97"}],
     "description": "records 1 to 97",
     "refused": None,
@@ -214,6 +215,102 @@ def test_a_top_up_says_what_it_paid_of_a_debt(shell: Shell, api: FakeApi) -> Non
     assert "12 credits" in result.stdout
 
 
+def test_a_top_up_may_have_a_place_of_its_own_in_the_order_of_drawing(shell: Shell, api: FakeApi) -> None:
+    api.on("POST", "/workspaces/ws_1/top-ups", TOP_UP | {"priority": 7}, status=201)
+    arguments = ["100", "--workspace-id", "ws_1", "--unit-price", "0", "--reference", "inv-1", "--promotional"]
+    result = shell.run("top-up", *arguments, "--priority", "7")
+    assert re.search(r"Priority +7\b", result.stdout)
+    [request] = api.sent("POST", "/top-ups")
+    sent = json.loads(request.content)
+    assert (sent["kind"], sent["priority"]) == ("promotional", 7)
+    assert shell.run("top-up", *arguments, "--priority", "1001").exit_code == 2
+
+
+PART = {"grant_id": "gr_1", "credits": 25, "unit_price": "0.01", "currency": "EUR"}
+TAKEN = {
+    "operation_id": "op_7",
+    "workspace_id": "ws_1",
+    "kind": "correction",
+    "at": "2026-11-22T08:00:00.000Z",
+    "credits": -25,
+    "reference": "ticket-1",
+    "reason": "given by mistake",
+    "withdrawn": [PART],
+    "grant": None,
+}
+TOLD = ["--reference", "ticket-1", "--reason", "given by mistake"]
+
+
+def test_a_correction_takes_credits_from_the_workspace_of_the_key(shell: Shell, api: FakeApi) -> None:
+    api.on("GET", "/credits", make_credits())
+    api.on("POST", "/workspaces/ws_1/corrections", TAKEN, status=201)
+    result = shell.run("credits", "correct", "--take", "25", *TOLD)
+    assert result.exit_code == 0, result.output
+    assert "Taken: 25 credits." in result.stdout
+    assert re.search(r"gr_1 +25 +0.01 EUR", result.stdout)
+    [request] = api.sent("POST", "/corrections")
+    assert request.headers["Authorization"] == "Bearer psk_operator"
+    assert json.loads(request.content) == {"credits": -25, "reference": "ticket-1", "reason": "given by mistake"}
+
+
+def test_a_correction_gives_credits_as_a_grant(shell: Shell, api: FakeApi) -> None:
+    given = TAKEN | {"credits": 100, "withdrawn": [], "grant": TOP_UP | {"kind": "correction", "settled": 12}}
+    answer = httpx.Response(201, json=given, headers={"Idempotency-Replayed": "true"})
+    api.on("POST", "/workspaces/ws_1/corrections", answer)
+    more = ["--unit-price", "0.010", "--currency", "USD", "--expires-at", "2027-01-01", "--workspace-id", "ws_1"]
+    result = shell.run("credits", "correct", "--give", "100", *TOLD, *more)
+    assert "Given already: 100 credits." in result.stdout
+    assert "gr_2" in result.stdout
+    assert "12 credits" in result.stdout
+    [request] = api.requests
+    assert json.loads(request.content) == {
+        "credits": 100,
+        "reference": "ticket-1",
+        "reason": "given by mistake",
+        "unit_price": "0.010",
+        "currency": "USD",
+        "expires_at": "2027-01-01T00:00:00.000Z",
+    }
+    assert shell.json("credits", "correct", "--give", "100", *TOLD, *more) == given
+
+
+@pytest.mark.parametrize(
+    "amounts",
+    [[], ["--give", "1", "--take", "1"], ["--take", "0"], ["--give", "-1"], ["--give", "1", "--unit-price", "x"]],
+)
+def test_a_correction_that_cannot_be_meant_is_not_sent(shell: Shell, api: FakeApi, amounts: list[str]) -> None:
+    assert shell.run("credits", "correct", *amounts, *TOLD).exit_code == 2
+    assert not api.requests
+
+
+def test_a_grant_is_made_void(shell: Shell, api: FakeApi) -> None:
+    api.on("GET", "/credits", make_credits())
+    done = TAKEN | {"kind": "void"}
+    api.on("POST", "/workspaces/ws_1/grants/gr_1/void", done)
+    assert "Taken: 25 credits." in shell.run("grants", "void", "gr_1", *TOLD).stdout
+    assert shell.json("grants", "void", "gr_1", *TOLD, "--workspace-id", "ws_1") == done
+    request, _ = api.sent("POST", "/void")
+    assert request.headers["Authorization"] == "Bearer psk_operator"
+    assert json.loads(request.content) == {"reference": "ticket-1", "reason": "given by mistake"}
+
+
+def test_grants_are_listed_by_their_identifiers(shell: Shell, api: FakeApi) -> None:
+    api.on("GET", "/credits", make_credits())
+    api.on("GET", "/workspaces/ws_2/credits", make_credits(7))
+    assert re.search(r"gr_1 +free +4,939 +5,000 +10 ", shell.run("grants", "list", columns=140).stdout)
+    assert shell.json("grants", "list", "--workspace-id", "ws_2") == {"items": make_credits(7)["grants"]}
+    own, as_operator = (request.headers["Authorization"] for request in api.requests)
+    assert (own, as_operator) == ("Bearer psk_workspace", "Bearer psk_operator")
+
+
+def test_an_operation_shows_what_left_the_account_unused(shell: Shell, api: FakeApi) -> None:
+    expiry = OPERATION | {"kind": "expiry", "credits": 0, "actions": {}, "drawn": [], "cost": [], "withdrawn": [PART]}
+    api.on("GET", "/operations/op_1", expiry)
+    told = shell.run("operations", "show", "op_1").stdout
+    assert re.search(r"Left unused +Credits +Unit price", told)
+    assert re.search(r"gr_1 +25 +0.01 EUR", told)
+
+
 @pytest.mark.parametrize(
     "arguments", [["0", "--unit-price", "1"], ["5", "--unit-price", "-1"], ["5", "--unit-price", "x"]]
 )
@@ -313,7 +410,7 @@ def test_without_a_key_it_says_what_to_do(shell: Shell, api: FakeApi) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["stack", "credits", "import", "runs", "operations", "records", "workspaces", "demo"]
+    "command", ["stack", "credits", "grants", "import", "runs", "operations", "records", "workspaces", "demo"]
 )
 def test_every_command_has_help_and_the_shared_options(shell: Shell, command: str) -> None:
     result = shell.run(command, "--help", columns=120)

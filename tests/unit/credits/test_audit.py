@@ -63,6 +63,11 @@ def entry(name: str, credits: int, *drawn: tuple[str, int], owed: int = 0, settl
     )
 
 
+def withdrawal(name: str, kind: OperationKind, grant: str, credits: int) -> Operation:
+    """The entry of credits that left unused."""
+    return replace(entry(name, 0), kind=kind, actions={}, withdrawn=(Draw(grant, credits, Decimal(0), "EUR"),))
+
+
 RIGHT = Books(
     Balance(
         workspace_id="ws",
@@ -95,40 +100,54 @@ def log(*operations: Operation) -> Callable[[Books], Books]:
     return lambda books: replace(books, operations=operations)
 
 
+WITHDRAWN = Books(
+    replace(RIGHT.balance, available=2, expired=3, void=2, grants=(open_grant("second", 2),)),
+    RIGHT.grants,
+    (
+        *RIGHT.operations,
+        withdrawal("expiry", OperationKind.EXPIRY, "first", 3),
+        withdrawal("void", OperationKind.VOID, "second", 1),
+        withdrawal("correction", OperationKind.CORRECTION, "second", 1),
+    ),
+)
+"""The same, of which 3 have expired, 1 was made void and 1 was taken back."""
+
 WRONGS = [
     pytest.param(balance(available=8), {"available", "granted - expired - void"}, id="more available than in grants"),
     pytest.param(balance(consumed=9), {"consumed", "granted - expired - void"}, id="consumed without an entry"),
     pytest.param(balance(owed=1), {"owed", "granted - expired - void"}, id="a debt without an entry"),
     pytest.param(balance(granted=16), {"granted", "granted - expired - void"}, id="granted without a grant"),
-    pytest.param(balance(void=1), {"granted - expired - void"}, id="void that nobody took"),
-    pytest.param(balance(expired=1), {"granted - expired - void"}, id="expired that nobody took"),
+    pytest.param(balance(void=1), {"void", "granted - expired - void"}, id="void that nobody took"),
+    pytest.param(balance(expired=1), {"expired", "granted - expired - void"}, id="expired that nobody took"),
     pytest.param(
         balance(grants=(open_grant("first", 4), open_grant("second", 3))),
-        {"drawn from first", "drawn from second"},
+        {"gone from first", "gone from second"},
         id="taken from another grant than the log says",
     ),
     pytest.param(
         balance(grants=(open_grant("first", -1), open_grant("second", 8))),
-        {"drawn from first", "drawn from second", "first is below zero"},
+        {"gone from first", "gone from second", "first is below zero"},
         id="below zero",
     ),
-    pytest.param(log(*RIGHT.operations[1:]), {"consumed", "drawn from first"}, id="an entry is missing"),
+    pytest.param(log(*RIGHT.operations[1:]), {"consumed", "gone from first"}, id="an entry is missing"),
     pytest.param(
-        log(*RIGHT.operations, RIGHT.operations[0]), {"consumed", "drawn from first"}, id="an entry is there twice"
+        log(*RIGHT.operations, RIGHT.operations[0]), {"consumed", "gone from first"}, id="an entry is there twice"
     ),
     pytest.param(
         log(entry("op 1", 4, ("first", 3)), *RIGHT.operations[1:]),
-        {"drawn from first", "op 1 drew 3 for 4 credits"},
+        {"gone from first", "op 1 drew 3 for 4 credits"},
         id="an entry that drew too little",
     ),
     pytest.param(
         log(entry("op 1", 4, ("nobody gave this", 4)), *RIGHT.operations[1:]),
-        {"drawn from first"},
+        {"gone from first", "nobody gave this was never given"},
         id="drawn from a grant that nobody gave",
     ),
-    pytest.param(log(*RIGHT.operations[:3]), {"owed", "drawn from second"}, id="a debt that was settled by nobody"),
+    pytest.param(log(*RIGHT.operations[:3]), {"owed", "gone from second"}, id="a debt that was settled by nobody"),
     pytest.param(
-        lambda books: replace(books, grants=books.grants[:1]), {"granted"}, id="a grant whose item is missing"
+        lambda books: replace(books, grants=books.grants[:1]),
+        {"granted", "second was never given"},
+        id="a grant whose item is missing",
     ),
 ]
 
@@ -144,6 +163,25 @@ def test_a_grant_that_was_used_up_and_forgotten_is_accounted_for() -> None:
         (*RIGHT.operations, entry("op 4", 3, ("first", 3))),
     )
     assert used_up.wrongs() == []
+
+
+def test_credits_that_left_unused_are_accounted_for() -> None:
+    assert WITHDRAWN.wrongs() == []
+
+
+@pytest.mark.parametrize(
+    ("number", "found"),
+    [(-3, {"expired", "gone from first"}), (-2, {"void", "gone from second"}), (-1, {"void", "gone from second"})],
+)
+def test_what_left_unused_has_an_entry_of_its_kind(number: int, found: set[str]) -> None:
+    entries = list(WITHDRAWN.operations)
+    del entries[number]
+    assert {wrong.partition(":")[0] for wrong in replace(WITHDRAWN, operations=tuple(entries)).wrongs()} == found
+    entries = list(WITHDRAWN.operations)
+    other = OperationKind.VOID if entries[number].kind is OperationKind.EXPIRY else OperationKind.EXPIRY
+    entries[number] = replace(entries[number], kind=other)
+    told = {wrong.partition(":")[0] for wrong in replace(WITHDRAWN, operations=tuple(entries)).wrongs()}
+    assert told == {"expired", "void"}
 
 
 @pytest.mark.parametrize(("change", "found"), WRONGS)

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from shared.credits import Action, Balance, Channel, Draw, OpenGrant, Operation, OperationKind, PriceList
 from shared.credits.account import charge
-from shared.credits.drawing import MAX_GRANTS_DRAWN, Payment, after, draw, drawable, drawing_order, pay
+from shared.credits.drawing import (
+    MAX_GRANTS_DRAWN,
+    Payment,
+    after,
+    draw,
+    drawable,
+    drawing_order,
+    pay,
+    withdrawable,
+    withdrawal,
+)
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -225,3 +235,20 @@ def test_every_action_costs_one_credit_unless_a_deployment_says_otherwise() -> N
 def test_a_price_list_that_makes_no_sense_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         PriceList.from_json(text)
+
+
+def test_a_grant_that_is_named_is_found_behind_more_than_one_charge_can_draw_on() -> None:
+    before = [grant(f"{number:02}", 1) for number in range(MAX_GRANTS_DRAWN)]
+    account = balance(*before, grant("last", 5, priority=2))
+    assert withdrawal(account, "last", None, NOW) == (Draw("last", 5, Decimal("0.01"), "EUR"),)
+    assert withdrawable(account, "last", NOW) == 5
+    # What nobody names is taken from those that would pay next, and no more of them than an expression can hold.
+    assert withdrawal(account, None, MAX_GRANTS_DRAWN + 1, NOW) is None
+    assert withdrawable(account, None, NOW) == MAX_GRANTS_DRAWN
+
+
+def test_nothing_is_taken_of_what_has_lapsed() -> None:
+    account = balance(grant("over", 5, lasts=timedelta(0)), grant("left", 3))
+    assert withdrawal(account, "over", None, NOW) is None
+    assert withdrawable(account, "over", NOW) == 0
+    assert withdrawable(account, None, NOW) == 3
