@@ -317,7 +317,13 @@ def test_an_operator_has_no_rules(operator: Caller) -> None:
 
 
 def test_the_command_line_previews_saves_and_shows(shop: Caller, tmp_path: Path) -> None:
-    known = {"PRODUCTSYNC_ENDPOINT": shop.endpoint, "PRODUCTSYNC_API_KEY": shop.key, "PRODUCTSYNC_HOME": str(tmp_path)}
+    known = {
+        "PRODUCTSYNC_ENDPOINT": shop.endpoint,
+        "PRODUCTSYNC_API_KEY": shop.key,
+        "PRODUCTSYNC_HOME": str(tmp_path),
+        # So wide that no cell of a table is broken.
+        "COLUMNS": "200",
+    }
     file = tmp_path / "gross.json"
     file.write_text(json.dumps(GROSS), encoding="utf-8")
 
