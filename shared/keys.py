@@ -20,6 +20,9 @@ RECORD_SHARDS = 16
 WAITING_SHARDS = 16
 """Partitions of the index that lists what waits; each workspace lies in one of them."""
 
+WORKSPACE_SHARDS = 16
+"""Partitions of what points to all workspaces."""
+
 AttributeValue = dict[str, Any]
 Item = dict[str, Any]
 
@@ -70,6 +73,29 @@ def call(workspace_id: str, scope: str, idempotency_key: str) -> Key:
     return Key(f"W#{workspace_id}#CALL#{digest}", "CALL")
 
 
+# --- the usage table: derived from the operation log, and never the truth ---
+
+
+def usage_of_month(workspace_id: str, month: datetime, dimension: str) -> str:
+    """The partition of one dimension's figures (by job, by actor, …) of one month (UTC)."""
+    return f"W#{workspace_id}#USAGE#{month.astimezone(UTC):%Y-%m}#{dimension}"
+
+
+def usage(workspace_id: str, day: datetime, dimension: str, value: str) -> Key:
+    """What one value of a dimension comes to on one day (UTC)."""
+    return Key(usage_of_month(workspace_id, day, dimension), f"{day.astimezone(UTC):%Y-%m-%d}#{value}")
+
+
+def usage_so_far(workspace_id: str) -> Key:
+    """What was counted of a workspace in all its life: how far the figures are behind the account."""
+    return Key(f"W#{workspace_id}#USAGE", "SO_FAR")
+
+
+def counted(workspace_id: str, operation_id: str) -> Key:
+    """What marks an operation as counted. Each lies alone: nobody lists them."""
+    return Key(f"W#{workspace_id}#COUNTED#{operation_id}", "COUNTED")
+
+
 # --- the catalogue table ---
 
 
@@ -96,6 +122,44 @@ def record(workspace_id: str, entity: str, record_key: str) -> Key:
 
 def workspace(workspace_id: str) -> Key:
     return Key(f"W#{workspace_id}", "WORKSPACE")
+
+
+def workspaces_of_shard(shard: int) -> str:
+    """A partition of what points to all workspaces."""
+    return f"WORKSPACES#{shard:02d}"
+
+
+def workspace_pointer(workspace_id: str) -> Key:
+    """What points to a workspace, for those who go through all of them."""
+    return Key(workspaces_of_shard(zlib.crc32(workspace_id.encode()) % WORKSPACE_SHARDS), workspace_id)
+
+
+def exports(workspace_id: str) -> str:
+    """The partition of a workspace's exports; people ask for them, work does not."""
+    return f"W#{workspace_id}#EXPORTS"
+
+
+def export(workspace_id: str, export_id: str) -> Key:
+    return Key(exports(workspace_id), export_id)
+
+
+def export_under_way(workspace_id: str, month: datetime) -> Key:
+    """What points to the export of a month (UTC) that is being written, so that there is one at a time."""
+    return Key(f"W#{workspace_id}#EXPORT#{month.astimezone(UTC):%Y-%m}", "UNDER_WAY")
+
+
+def audits(workspace_id: str) -> str:
+    """The partition of a workspace's audits."""
+    return f"W#{workspace_id}#AUDITS"
+
+
+def audit(workspace_id: str, audit_id: str) -> Key:
+    return Key(audits(workspace_id), audit_id)
+
+
+def audit_under_way(workspace_id: str) -> Key:
+    """What points to the audit of a workspace that is being made, so that there is one at a time."""
+    return Key(f"W#{workspace_id}#AUDIT", "UNDER_WAY")
 
 
 def api_key(key_id: str) -> Key:

@@ -11,7 +11,9 @@ from shared.credits.model import (
     OpenGrant,
     Operation,
     OperationKind,
+    RecordCounts,
     RefusalReason,
+    StepRecords,
 )
 from shared.credits.operations import OperationFilter, OperationLog, OperationPage
 from shared.credits.plan import (
@@ -54,9 +56,11 @@ __all__ = [
     "Outcome",
     "Plan",
     "PriceList",
+    "RecordCounts",
     "RefusalReason",
     "Replayed",
     "Stale",
+    "StepRecords",
     "UnknownWorkspace",
     "settlement_id",
 ]

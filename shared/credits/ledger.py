@@ -439,6 +439,10 @@ def _operation(plan: Plan, payment: Payment) -> Operation:
         run_id=plan.run_id,
         description=plan.description,
         refused=plan.refused,
+        actor=plan.actor,
+        records=plan.records,
+        keys=plan.keys,
+        step=plan.step,
     )
 
 

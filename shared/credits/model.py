@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Context, Decimal, Inexact, localcontext
@@ -11,7 +11,7 @@ from enum import StrEnum
 from shared.channels import Channel
 from shared.credits.prices import Action
 
-_EXACT = Context(prec=60, traps=[Inexact])
+EXACT = Context(prec=60, traps=[Inexact])
 """Money is never rounded: Python's usual 28 digits are too few for a billion credits at a price of 24 digits."""
 
 
@@ -139,6 +139,47 @@ class RefusalReason(StrEnum):
     CHAIN_TOO_DEEP = "chain_too_deep"
 
 
+@dataclass(frozen=True, slots=True)
+class RecordCounts:
+    """What became of one entity's records in an operation. `unchanged` are those that were met and not written, since
+    nothing in them would have changed; `credits` is what the written ones cost, without the call, the firing or the job
+    that they came with.
+    """
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    credits: int = 0
+
+    def __add__(self, other: RecordCounts) -> RecordCounts:
+        return RecordCounts(
+            self.created + other.created,
+            self.updated + other.updated,
+            self.unchanged + other.unchanged,
+            self.deleted + other.deleted,
+            self.credits + other.credits,
+        )
+
+    @classmethod
+    def total(cls, counts: Iterable[RecordCounts]) -> RecordCounts:
+        return sum(counts, cls())
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecords:
+    """Which prepared records of its run a step has written. The names of a thousand records do not fit an entry of the
+    log, and they stand in the run's prepared file already.
+
+    The step began behind `position` records of that file, at byte `offset`; of those that follow, the n-th (from 0) was
+    written if bit n of `written` is set.
+    """
+
+    position: int
+    offset: int
+    written: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One entry of the operation log: immutable, written in the transaction that it pays for.
@@ -146,6 +187,10 @@ class Operation:
     `credits` is what it consumed, of which `owed` was not there to draw; `settled` is what a later grant paid of
     earlier debts. So for every operation `sum(drawn) = credits - owed + settled`. `withdrawn` is what left the account
     unused, by grant. `at` is the time of its trigger. `job_version` is the version of the rule that fired.
+
+    `actor` is who or what had it done: the identifier of an API key, a person, a schedule or a rule; None where nobody
+    did, as when a grant expires. `records` counts what became of records, by entity. Which records were written or
+    deleted is said by `keys`, the keys of each entity's, or, for a step of a run, by `step`.
     """
 
     operation_id: str
@@ -165,11 +210,15 @@ class Operation:
     run_id: str | None = None
     description: str = ""
     refused: RefusalReason | None = None
+    actor: str | None = None
+    records: Mapping[str, RecordCounts] = field(default_factory=dict)
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    step: StepRecords | None = None
 
     def money(self) -> dict[str, Decimal]:
         """What the operation cost in money, per currency, exactly."""
         amounts: dict[str, Decimal] = {}
-        with localcontext(_EXACT):
+        with localcontext(EXACT):
             for draw in self.drawn:
                 amounts[draw.currency] = amounts.get(draw.currency, Decimal(0)) + draw.credits * draw.unit_price
         return amounts

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import base64
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared import keys
 from shared.channels import Channel
-from shared.credits.model import Draw, Operation, OperationKind, RefusalReason
+from shared.credits.model import Draw, Operation, OperationKind, RecordCounts, RefusalReason, StepRecords
 from shared.credits.prices import Action
 from shared.dynamo.values import from_item, to_item
 from shared.dynamo.writes import Write, put_new
@@ -47,6 +48,10 @@ def put_operation(table: str, operation: Operation) -> Write:
         "run_id": operation.run_id,
         "description": operation.description or None,
         "refused": operation.refused and operation.refused.value,
+        "actor": operation.actor,
+        "records": {entity: _count_values(counts) for entity, counts in operation.records.items()} or None,
+        "keys": {entity: list(written) for entity, written in operation.keys.items()} or None,
+        "step": operation.step and _step_values(operation.step),
     }
     present = {name: value for name, value in values.items() if value is not None}
     key = keys.operation(operation.workspace_id, operation.operation_id)
@@ -73,6 +78,10 @@ def to_operation(item: Item) -> Operation:
         run_id=values.get("run_id"),
         description=values.get("description", ""),
         refused=RefusalReason(values["refused"]) if "refused" in values else None,
+        actor=values.get("actor"),
+        records={entity: RecordCounts(*counts) for entity, counts in values.get("records", {}).items()},
+        keys={entity: tuple(written) for entity, written in values.get("keys", {}).items()},
+        step=_to_step(values["step"]) if "step" in values else None,
     )
 
 
@@ -82,6 +91,23 @@ def _draw_values(draws: Iterable[Draw]) -> list[list[Any]]:
 
 def _to_draws(values: Iterable[Any]) -> tuple[Draw, ...]:
     return tuple(Draw(grant, part, Decimal(price), currency) for grant, part, price, currency in values)
+
+
+def _count_values(counts: RecordCounts) -> list[int]:
+    return [counts.created, counts.updated, counts.unchanged, counts.deleted, counts.credits]
+
+
+def _step_values(step: StepRecords) -> list[Any]:
+    # In base 64 the bits of a thousand records take 168 bytes: the entry stays within the 1 KB that a charge is
+    # reckoned with. DynamoDB's numbers have too few digits.
+    length = (step.written.bit_length() + 7) // 8
+    written = base64.b64encode(step.written.to_bytes(length, "little")).decode()
+    return [step.position, step.offset, written]
+
+
+def _to_step(values: Sequence[Any]) -> StepRecords:
+    position, offset, written = values
+    return StepRecords(position, offset, int.from_bytes(base64.b64decode(written), "little"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ A plan is complete before anything is written: its price, its writes, and how it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.channels import Channel
-from shared.credits.model import Operation, OperationKind, RefusalReason
+from shared.credits.model import Operation, OperationKind, RecordCounts, RefusalReason, StepRecords
 from shared.credits.prices import Action
 from shared.dynamo.writes import Write
 from shared.keys import Item, Key
@@ -37,7 +37,8 @@ class Plan:
     `fingerprint` says what was asked for, not what came of it: a worker that plans a step again after a hand edit asks
     for the same. `cursor` is the write that moves a run on. With `owe_up_to` above 0 the operation is let through when
     credits are short, as a debt, while the debt stays within that many credits. With `refused` it only notes, free,
-    that what was due did not happen, and why; the same identifier is then never charged.
+    that what was due did not happen, and why; the same identifier is then never charged. `actor`, `records`, `keys` and
+    `step` go into the entry as they are (see `Operation`).
     """
 
     operation_id: str
@@ -57,6 +58,10 @@ class Plan:
     writes: tuple[Write, ...] = ()
     owe_up_to: int = 0
     refused: RefusalReason | None = None
+    actor: str | None = None
+    records: Mapping[str, RecordCounts] = field(default_factory=dict)
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    step: StepRecords | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Proving that the books balance, on what is there."""
