@@ -431,19 +431,31 @@ class Money(TypedDict):
     amount: str
 
 
+class RecordCounts(TypedDict):
+    """What became of one entity's records: `unchanged` were met, and not written; `credits` is what the others cost."""
+
+    created: int
+    updated: int
+    unchanged: int
+    deleted: int
+    credits: int
+
+
 class Operation(TypedDict):
-    """One entry of the operation log."""
+    """One entry of the operation log. `records` counts what became of records, by entity."""
 
     operation_id: str
     at: str
     kind: str
     channel: str
+    actor: str | None
     job_id: str | None
     job_version: int | None
     run_id: str | None
     credits: int
     owed: int
     actions: dict[str, int]
+    records: dict[str, RecordCounts]
     drawn: list[Drawn]
     withdrawn: list[Drawn]
     cost: list[Money]
@@ -503,3 +515,207 @@ class Batch(TypedDict):
     unchanged: int
     deleted: int
     refused: int
+
+
+class WrittenRecord(TypedDict):
+    """A record that an operation wrote or deleted. `current` says whether it still stands as the operation wrote it;
+    None where there is no such record now.
+    """
+
+    entity: str
+    key: str
+    current: bool | None
+
+
+class UsageFigures(TypedDict):
+    """What operations come to: `credits` + `settled` = `free_credits` + `paid_credits` + `owed`. Of records: created,
+    updated, unchanged (met, and not written) and deleted.
+    """
+
+    operations: int
+    refused: int
+    credits: int
+    free_credits: int
+    paid_credits: int
+    owed: int
+    settled: int
+    cost: list[Money]
+    created: int
+    updated: int
+    unchanged: int
+    deleted: int
+    expired: int
+    void: int
+
+
+class UsageGroup(UsageFigures):
+    """What one value comes to: a job, a kind, an actor, an entity, a day or a month, `-` where there is none. By day,
+    `granted` is what was given on it and `available` what was there at its end; otherwise they are None.
+    """
+
+    value: str
+    granted: int | None
+    available: int | None
+
+
+# `from` is no name in Python, so this one is not a class.
+Usage = TypedDict(
+    "Usage",
+    {
+        "from": str,
+        "to": str,
+        "group_by": str,
+        "groups": list[UsageGroup],
+        "total": UsageFigures,
+        "pending_credits": int,
+    },
+)
+"""Where credits went in a period. The groups add up to `total`; `pending_credits` were consumed, and may not be counted
+yet.
+"""
+
+
+class Standing(TypedDict):
+    """What an account holds at one moment."""
+
+    available: int
+    owed: int
+
+
+class Books(TypedDict):
+    """An account from the beginning of a month to its end, in credits: `opening.available` + `granted` - `expired` -
+    `void` - `corrected_down` - `consumed` + `owed` - `settled` = `closing.available`.
+    """
+
+    opening: Standing
+    granted: int
+    corrected_up: int
+    expired: int
+    void: int
+    corrected_down: int
+    consumed: int
+    owed: int
+    settled: int
+    closing: Standing
+
+
+class LineTypeTotals(TypedDict):
+    """The lines of one type: how many, and how many credits they are about, and have consumed."""
+
+    lines: int
+    quantity: int
+    credits: int
+
+
+class Worth(TypedDict):
+    """What credits were worth in one currency: of those bought, given away, and given back by corrections."""
+
+    currency: str
+    paid: str
+    free: str
+    corrected: str
+
+
+class Invoiced(TypedDict):
+    """What one top-up was invoiced."""
+
+    reference: str
+    amount: str
+
+
+class Billed(TypedDict):
+    """What was bought in one currency, and by which top-ups."""
+
+    currency: str
+    amount: str
+    references: list[Invoiced]
+
+
+class RecordTotals(TypedDict):
+    """What became of records; `unchanged` were met, and not written."""
+
+    created: int
+    updated: int
+    unchanged: int
+    deleted: int
+
+
+class ExportTotals(TypedDict):
+    """What the lines of an export add up to. `cost` is what was used and settled, `unused` what left the account
+    without having been used, `billed` what was bought.
+    """
+
+    lines: int
+    operations: int
+    refused: int
+    credits: int
+    by_line_type: dict[str, LineTypeTotals]
+    cost: list[Worth]
+    unused: list[Worth]
+    billed: list[Billed]
+    records: RecordTotals
+
+
+class ExportFile(TypedDict):
+    """A file of an export; `url` is where it is fetched from, without a key, until `expires_at`."""
+
+    name: str
+    format: str
+    part: int
+    lines: int
+    bytes: int
+    sha256: str
+    url: str
+    expires_at: str
+
+
+class Export(TypedDict):
+    """An export of a month. `state` is preparing, ready or failed; there are `files` only when it is ready, and none in
+    listings. `account` is what the account itself said after the last line, None for a month that was over.
+    """
+
+    export_id: str
+    month: str
+    state: str
+    requested_at: str
+    finished_at: str | None
+    parts: int
+    lines: int
+    totals: ExportTotals | None
+    books: Books | None
+    account: Standing | None
+    disagreements: list[str]
+    failure: str | None
+    manifest_url: str | None
+    files: list[ExportFile]
+
+
+class Difference(TypedDict):
+    """One thing that does not add up: what it has to be, what was found instead, and where."""
+
+    rule: str
+    expected: str
+    found: str
+    where: str
+
+
+class Audit(TypedDict):
+    """A recount of a workspace's books. `state` is running, finished or failed; `balanced` is None until it is known.
+    `differences` are the first of `difference_count`. `traced` operations were followed down to their records,
+    `records` up to their operations, and `repaired` entries counted into the usage figures, which had missed them.
+    """
+
+    audit_id: str
+    state: str
+    requested_at: str
+    finished_at: str | None
+    progress: Decimal | int
+    operations: int
+    traced: int
+    records: int
+    exact: bool | None
+    repaired: int
+    balanced: bool | None
+    differences: list[Difference]
+    difference_count: int
+    failure: str | None

@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from productsync.commands import (
+    audits,
     balance,
     demo,
+    exports,
     feeds,
     grants,
     imports,
@@ -21,6 +23,8 @@ from productsync.commands import (
     runs,
     schedules,
     stack,
+    table_exports,
+    usage,
     workspaces,
 )
 from productsync.commands.session import Session, in_session
@@ -71,7 +75,11 @@ app.add_typer(balance.app)
 app.add_typer(balance.account, name="credits")
 app.add_typer(grants.app, name="grants")
 app.add_typer(runs.app, name="runs")
+app.add_typer(usage.app)
 app.add_typer(operations.app, name="operations")
+exports.app.add_typer(table_exports.app)
+app.add_typer(exports.app, name="export")
+app.add_typer(audits.app, name="audit")
 app.add_typer(records.app, name="records")
 app.add_typer(feeds.app, name="feeds")
 app.add_typer(schedules.app, name="schedules")

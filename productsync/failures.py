@@ -5,6 +5,9 @@
     ├── ApiProblem        the API refused: its problem details, RFC 9457        (1)
     ├── Unreachable       no answer came, or none that could be understood      (1)
     ├── UploadFailed      the file did not arrive                               (1)
+    ├── DownloadFailed    a file did not arrive here, or is another             (1)
+    ├── ExportFailed      the files of a month could not be made                (1)
+    ├── AuditFailed       the books could not be recounted                      (1)
     ├── SecretLost        the answer that showed a secret was lost              (1)
     ├── EmptyName         something is to be named, and nothing is given        (2)
     └── StackFailure      the embedded stack, or AWS, would not do it           (1)
@@ -56,6 +59,18 @@ class Unreachable(CommandFailure):
 
 class UploadFailed(CommandFailure):
     """The file could not be sent to the place that the API gave for it."""
+
+
+class DownloadFailed(CommandFailure):
+    """A file could not be fetched from the place that the API gave for it, or is not the one that it told of."""
+
+
+class ExportFailed(CommandFailure):
+    """The files of a month could not be made."""
+
+
+class AuditFailed(CommandFailure):
+    """The books could not be recounted; it says nothing about them."""
 
 
 class SecretLost(CommandFailure):

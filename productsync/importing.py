@@ -1,7 +1,6 @@
 """Importing a file through the API: the feed, the upload, the run, and waiting for what becomes of it."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,11 @@ from productsync.answers import Run
 from productsync.client import Client
 from productsync.failures import ApiProblem, CommandFailure, ExitCode
 from productsync.files import read_definition
+from productsync.looking import Sleep, waits
 from productsync.output import Output, Stage, number
 
 ENDED = frozenset({"finished", "failed", "cancelled"})
 """States that a run never leaves."""
-
-FIRST_WAIT, LAST_WAIT, WAIT_GROWTH = 0.2, 2.0, 1.3
-"""Seconds between two looks at a run: often at first, since most are short, then less so."""
-
-Sleep = Callable[[float], None]
 
 
 class NoDefinition(CommandFailure):
@@ -75,10 +70,10 @@ def start_run(client: Client, feed_id: str, upload_id: str | None, *, dry_run: b
 def wait_for(client: Client, output: Output, run: Run, *, name: str | None = None, sleep: Sleep = time.sleep) -> Run:
     """Follows a run until it has ended or is paused."""
     with output.stage(name or ("Previewing" if run["dry_run"] else "Importing"), total=1.0) as stage:
-        wait = FIRST_WAIT
-        while not _has_come_to_rest(run):
+        for wait in waits():
+            if _has_come_to_rest(run):
+                break
             sleep(wait)
-            wait = min(LAST_WAIT, wait * WAIT_GROWTH)
             run = client.runs.get(run["run_id"]).body
             _show(run, stage)
         if exit_code_of(run) is ExitCode.OK:

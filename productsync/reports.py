@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import simplejson
 
-from productsync.answers import Correction, Credits, Drawn, Grant, Operation, Rejection, Run
+from productsync.answers import Correction, Credits, Drawn, Grant, Operation, Rejection, Run, WrittenRecord
 from productsync.output import Cell, Column, Output, credits_text, moment, number, shorten
 
 SHOWN_REJECTIONS = 5
@@ -216,12 +216,14 @@ def show_operation(output: Output, operation: Operation) -> None:
             ("At", moment(operation["at"])),
             ("Kind", operation["kind"]),
             ("Channel", operation["channel"]),
+            ("Actor", operation["actor"]),
             ("Job", operation["job_id"]),
             ("Rule version", _text(operation.get("job_version"))),
             ("Run", operation["run_id"]),
             ("What", operation["description"]),
             ("Refused", _refusal_text(operation)),
             ("Actions", actions_text(operation["actions"])),
+            *_records_facts(operation),
             ("Credits", operation["credits"]),
             ("Owed", operation["owed"] or None),
             ("Money", money_text(operation)),
@@ -232,6 +234,14 @@ def show_operation(output: Output, operation: Operation) -> None:
         _show_parts(output, "Left unused", operation["withdrawn"])
     else:
         _show_parts(output, "Drawn from", operation["drawn"])
+
+
+def show_written(output: Output, records: Iterable[WrittenRecord]) -> None:
+    """The records of an operation."""
+    since = {True: "as it was written", False: "written again since", None: "is gone"}
+    rows: list[list[Cell]] = [[one["entity"], one["key"], since[one["current"]]] for one in records]
+    columns = [Column("Entity"), Column("Key", wraps=True), Column("Now", wraps=True)]
+    output.table(columns, rows, empty="It wrote no record.")
 
 
 def preview_text(run: Run, available: int) -> str:
@@ -302,6 +312,21 @@ def _show_parts(output: Output, title: str, parts: Iterable[Drawn]) -> None:
     ]
     columns = [Column(title), Column("Credits", number=True), Column("Unit price", number=True)]
     output.table(columns, rows, empty="No grant was drawn.")
+
+
+def _records_facts(operation: Operation) -> list[tuple[str, Cell]]:
+    """What became of records, a line for each entity."""
+    facts: list[tuple[str, Cell]] = []
+    for entity, counts in sorted(operation["records"].items()):
+        kinds = [
+            (counts["created"], "created"),
+            (counts["updated"], "updated"),
+            (counts["unchanged"], "unchanged"),
+            (counts["deleted"], "deleted"),
+        ]
+        told = ", ".join(f"{number(count)} {kind}" for count, kind in kinds if count)
+        facts.append((f"Of {entity}", told or None))
+    return facts
 
 
 def _refusal_text(operation: Operation) -> str | None:

@@ -10,13 +10,17 @@ trap 'rm -rf "$workdir"' EXIT
 "$workdir/bin/pip" install --quiet --require-hashes -r requirements/lock.txt
 
 lock() {
-    "$workdir/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+    "$workdir/bin/uv" pip compile --quiet --universal --python-version "${oldest:-3.11}" --generate-hashes \
         --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' "$@"
 }
 # dev.txt decides; the others are cuts of it, so that a function runs on AWS with what it was tested with.
 lock "$@" requirements/dev.in --output-file requirements/dev.txt
 lock --constraints requirements/dev.txt requirements/runtime.in --output-file requirements/runtime.txt
+lock --constraints requirements/dev.txt requirements/exports.in --output-file requirements/exports.txt
 lock "$@" requirements/lock.in --output-file requirements/lock.txt
+# The validator of FOCUS files has an environment of its own (tests/support/focus_validator.py).
+oldest=3.12
+lock "$@" requirements/focus.in --output-file requirements/focus.txt
 if grep -nE '://|--(extra-)?index-url|--find-links' requirements/*.txt; then
     echo "A lock file names a place to install from; it must not." >&2
     exit 1

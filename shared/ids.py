@@ -41,6 +41,19 @@ def new_pass_id(at: datetime) -> str:
     return _identifier("pass", at, secrets.token_bytes(10))
 
 
+def new_audit_id(at: datetime) -> str:
+    return _identifier("audit", at, secrets.token_bytes(10))
+
+
+def new_export_id(at: datetime) -> str:
+    return _identifier("exp", at, secrets.token_bytes(10))
+
+
+def export_id(at: datetime, *origin: str) -> str:
+    """The identifier of an export that a schedule asks for: the same firing is the same export."""
+    return _identifier("exp", at, _digest(origin))
+
+
 def grant_id(at: datetime, *origin: str) -> str:
     """The identifier of a grant: the same origin (a workspace and its reference) at the same time is the same grant."""
     return _identifier("gr", at, _digest(origin))

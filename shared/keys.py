@@ -86,6 +86,17 @@ def usage(workspace_id: str, day: datetime, dimension: str, value: str) -> Key:
     return Key(usage_of_month(workspace_id, day, dimension), f"{day.astimezone(UTC):%Y-%m-%d}#{value}")
 
 
+def usage_of_day(day: datetime, *, end: bool = False) -> str:
+    """What all sort keys of one day's (UTC) figures follow, or, at its `end`, what they stand before."""
+    return f"{day.astimezone(UTC):%Y-%m-%d}{'$' if end else '#'}"
+
+
+def usage_parts(sort_key: str) -> tuple[str, str]:
+    """The day (`2026-11-22`) and the value that figures are of."""
+    day, _, value = sort_key.partition("#")
+    return day, value
+
+
 def usage_so_far(workspace_id: str) -> Key:
     """What was counted of a workspace in all its life: how far the figures are behind the account."""
     return Key(f"W#{workspace_id}#USAGE", "SO_FAR")

@@ -20,6 +20,7 @@ class Settings:
     credit_table: str
     catalog_table: str
     work_table: str
+    usage_table: str
     data_bucket: str
     prepare_queue_url: str
     import_queue_url: str
@@ -37,6 +38,7 @@ class Settings:
             credit_table=environment["CREDIT_TABLE"],
             catalog_table=environment["CATALOG_TABLE"],
             work_table=environment["WORK_TABLE"],
+            usage_table=environment["USAGE_TABLE"],
             data_bucket=environment["DATA_BUCKET"],
             prepare_queue_url=environment["PREPARE_QUEUE_URL"],
             import_queue_url=environment["IMPORT_QUEUE_URL"],
@@ -79,6 +81,19 @@ class RuleSettings:
             max_depth=int(environment["MAX_CHAIN_DEPTH"]),
             firings_per_hour=int(environment["RULE_FIRINGS_PER_HOUR"]),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSettings:
+    """The queues of exports and of audits that were asked for."""
+
+    export_queue_url: str
+    audit_queue_url: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> ReportSettings:
+        """Raises KeyError for what is missing: such a function must not start."""
+        return cls(export_queue_url=environment["EXPORT_QUEUE_URL"], audit_queue_url=environment["AUDIT_QUEUE_URL"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

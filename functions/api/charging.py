@@ -79,21 +79,22 @@ def charge_read(services: Services, workspace_id: str, event: Mapping[str, Any],
 
     It takes one request, the transaction that charges: the balance was read along with the record, or a moment ago.
     """
-    channel = principal_of(event).channel
-    if channel is Channel.PERSON:
+    principal = principal_of(event)
+    if principal.channel is Channel.PERSON:
         return {}
     at = requested_at(event)
     plan = Plan(
         operation_id=operation_id(at, workspace_id, "request", request_id(event)),
         workspace_id=workspace_id,
         kind=OperationKind.API_CALL,
-        channel=channel,
+        channel=principal.channel,
         at=at,
         credits=services.settings.prices.cost({Action.API_CALL: 1}),
         fingerprint=fingerprint(event["httpMethod"], event["path"]),
         actions={Action.API_CALL: 1},
         description=what,
         owe_up_to=services.settings.owed_cap,
+        actor=principal.key_id,
     )
     match services.ledger.commit(plan):
         case Committed() | Replayed() as outcome:

@@ -15,10 +15,12 @@ from functions.api import problems, requests
 from functions.api.edge.headers import preflight_headers, with_edge_headers
 from functions.api.edge.methods import allowed_methods
 from functions.api.routes import (
+    audits,
     corrections,
     credentials,
     credits,
     documents,
+    exports,
     feeds,
     keys,
     operations,
@@ -28,6 +30,7 @@ from functions.api.routes import (
     rules,
     runs,
     schedules,
+    usage,
     workspaces,
 )
 from shared.dynamo.transactions import StoreUnavailable
@@ -52,6 +55,9 @@ for room in (
     schedules,
     rules,
     operations,
+    usage,
+    exports,
+    audits,
     records,
     documents,
 ):

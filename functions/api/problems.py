@@ -42,6 +42,7 @@ TITLES = {
     "too-many-keys": "Too many keys",
     "nothing-left": "Nothing left",
     "not-that-many": "Not that many",
+    "records-forgotten": "Records forgotten",
     "key-is-over": "Key is over",
     "key-is-replaced": "Key is replaced",
     "stale": "Changed by somebody else",
@@ -220,6 +221,14 @@ def key_is_replaced(successor: str) -> Problem:
 def run_is_over(state: str) -> Problem:
     """A run that has ended cannot be ended."""
     return conflict("run-is-over", f"The run is {state}: it cannot be cancelled.")
+
+
+def records_forgotten(counts: Mapping[str, Mapping[str, int]]) -> Problem:
+    """The names of an import's records are kept for as long as the files of its run; `counts` are those of each entity
+    that stay.
+    """
+    detail = "The files of its run are kept no longer: how many records it wrote is known, and which ones is not."
+    return Problem(HTTPStatus.GONE, "records-forgotten", detail, extra={"records": counts})
 
 
 def run_is_not_paused(state: str, *, is_over: bool) -> Problem:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import boto3
 
 from functions.api.uploads import Uploads
+from shared.audits.store import AuditStore
 from shared.automation.store import AutomationStore
 from shared.automation.waiting import WaitingStore
 from shared.calls import CallStore
 from shared.catalog import CatalogStore
 from shared.credits import Ledger, OperationLog
 from shared.dynamo.client import dynamodb_client
+from shared.exports.store import ExportStore
 from shared.feeds.store import FeedStore
 from shared.people.pace import PaceLimits, PaceStore
 from shared.rules.attributes import AttributeSource
@@ -31,6 +33,7 @@ from shared.schedules.store import ScheduleStore
 from shared.settings import RuleSettings, Settings, SourceSettings
 from shared.sources.credentials import CredentialStore
 from shared.times import Clock, utc_now
+from shared.usage.store import UsageStore
 from shared.workspaces.expiries import Expiries, ExpirySettings
 from shared.workspaces.key_commands import KEY_PACE, KeyRoom
 from shared.workspaces.key_store import KeyStore
@@ -60,7 +63,7 @@ class Services:
     history: ScheduleHistory
     artifacts: RunArtifacts
     uploads: Uploads
-    workspaces: WorkspaceStore
+    usage: UsageStore
 
 
 @cache
@@ -91,8 +94,27 @@ def services() -> Services:
         history=ScheduleHistory(client, settings.work_table),
         artifacts=RunArtifacts(uploads.s3, settings.data_bucket),
         uploads=uploads,
-        workspaces=WorkspaceStore(client, settings.work_table, settings.credit_table, usage=usage_keys()),
+        usage=UsageStore(client, settings.usage_table),
     )
+
+
+@cache
+def workspace_store() -> WorkspaceStore:
+    """The workspaces themselves, for operators."""
+    settings = services().settings
+    return WorkspaceStore(dynamodb(), settings.work_table, settings.credit_table, usage=usage_keys())
+
+
+@cache
+def export_store() -> ExportStore:
+    """Exports of months, for finance."""
+    return ExportStore(dynamodb(), services().settings.work_table)
+
+
+@cache
+def audit_store() -> AuditStore:
+    """Audits of the books, for finance."""
+    return AuditStore(dynamodb(), services().settings.work_table)
 
 
 @cache

@@ -1,4 +1,5 @@
-"""Sends whatever rings its doorbell to the queue that answers it: runs, schedules, rules (design sections 5, 7 and 8).
+"""Sends whatever rings its doorbell to the queue that answers it: runs, schedules, rules (design sections 5, 7 and 8),
+exports and audits.
 
 The table's stream calls this for items that carry a doorbell only (template.yaml). The record's image says who must
 act, and nothing more: whoever takes the message reads the item as it is then. So a record that comes twice does no
@@ -16,11 +17,13 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
+from shared.audits import store as audits
 from shared.automation.messages import GuardMessage
+from shared.exports import store as exports
 from shared.rules.doorbells import RuleDoorbell
 from shared.runs.store import Doorbell
 from shared.schedules import store as schedules
-from shared.settings import GuardSettings, RuleSettings, Settings
+from shared.settings import GuardSettings, ReportSettings, RuleSettings, Settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -48,6 +51,11 @@ def rule_settings() -> RuleSettings:
 
 
 @cache
+def report_settings() -> ReportSettings:
+    return ReportSettings.from_environment()
+
+
+@cache
 def sqs() -> SQSClient:
     return boto3.client("sqs")
 
@@ -65,6 +73,10 @@ def call_of(image: Mapping[str, Any]) -> tuple[str, str]:
             return settings().import_queue_url, json.dumps(_run(image))
         case schedules.DOORBELL:
             return guard_settings().queue_url, GuardMessage(workspace_id, image["schedule_id"]).to_json()
+        case exports.DOORBELL:
+            return report_settings().export_queue_url, json.dumps(_report(image, "export_id"))
+        case audits.DOORBELL:
+            return report_settings().audit_queue_url, json.dumps(_report(image, "audit_id"))
         case RuleDoorbell.BACKLOG:
             about = {"backlog": int(image["leg"])}
         case RuleDoorbell.PASS:
@@ -78,6 +90,11 @@ def call_of(image: Mapping[str, Any]) -> tuple[str, str]:
 
 def _run(image: Mapping[str, Any]) -> dict[str, Any]:
     return {"workspace_id": image["workspace_id"], "run_id": image["run_id"], "leg": int(image["leg"])}
+
+
+def _report(image: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The message for whoever makes an export or an audit; `name` is what its identifier is called."""
+    return {"workspace_id": image["workspace_id"], name: image[name], "leg": int(image["leg"])}
 
 
 def dispatch(record: DynamoDBRecord) -> None:

@@ -21,6 +21,7 @@ from productsync.client.calls import MAX_PAGE, Answer, Calls
 from productsync.client.feeds import FeedsGroup, PresetsGroup, RunsGroup
 from productsync.client.paging import Listing, every, gather, pages
 from productsync.client.records import MAX_BATCH, RecordsGroup, batches
+from productsync.client.reports import AuditsGroup, ExportsGroup, UsageGroup
 from productsync.settings import Connection, Secret, endpoint_of
 from productsync.transport import Backoff
 
@@ -54,6 +55,9 @@ class Client:
         self.rules = RulesGroup(calls)
         self.operations = OperationsGroup(calls)
         self.records = RecordsGroup(calls)
+        self.usage = UsageGroup(calls)
+        self.exports = ExportsGroup(calls)
+        self.audits = AuditsGroup(calls)
 
     @classmethod
     def at(

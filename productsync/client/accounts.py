@@ -13,6 +13,7 @@ from productsync.answers import (
     PersonAdded,
     TopUp,
     Workspace,
+    WrittenRecord,
 )
 from productsync.client.calls import Answer, Calls, path_of
 
@@ -135,9 +136,15 @@ class OperationsGroup:
         limit: int | None = None,
         cursor: str | None = None,
     ) -> Answer[Page[Operation]]:
-        """One page of it, newest first; filters: from, to, kind, job_id, run_id."""
+        """One page of it, newest first; filters: from, to, kind, job_id, run_id, actor, outcome."""
         return self._calls.get("operations", {**(filters or {}), "limit": limit, "cursor": cursor})
 
     def get(self, operation_id: str) -> Answer[Operation]:
         """One entry."""
         return self._calls.get(path_of("operations", operation_id))
+
+    def records(
+        self, operation_id: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> Answer[Page[WrittenRecord]]:
+        """One page of the records that it wrote or deleted, and whether they still stand so."""
+        return self._calls.get(path_of("operations", operation_id, "records"), {"limit": limit, "cursor": cursor})

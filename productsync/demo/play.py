@@ -1,4 +1,4 @@
-"""The three acts, on an embedded stack that is started for them and stopped after them."""
+"""The three acts and a last look, on an embedded stack that is started for them and stopped after them."""
 
 import tempfile
 from collections.abc import Iterator
@@ -8,11 +8,13 @@ from pathlib import Path
 from productsync.answers import Workspace
 from productsync.client import Client
 from productsync.demo import supplier
+from productsync.demo.books_act import BooksAct, books
 from productsync.demo.figures import Figures
 from productsync.demo.import_act import ImportAct, import_generated, import_of_the_user
 from productsync.demo.person import EMAIL, sign_in
 from productsync.demo.rules_act import STEPS as RULE_STEPS
 from productsync.demo.rules_act import RulesAct, rules
+from productsync.demo.sync_act import STEPS as SYNC_STEPS
 from productsync.demo.sync_act import SyncAct, copy_state, prepare_sync, sync
 from productsync.failures import shown_once
 from productsync.output import Output, number
@@ -58,7 +60,10 @@ def _all_acts(output: Output, figures: Figures, stack: EmbeddedStack, folder: Pa
             ruled = rules(rules_act, folder, steps_before=len(act.steps))
         output.heading("THIRD ACT: the credits end in the middle of a sync")
         synced = sync(shop, prepared, steps_before=len(act.steps) + RULE_STEPS)
-        return {**imported, "rules": ruled, "sync": synced}
+        output.heading("LAST LOOK: where the credits went")
+        last = BooksAct(shop.operator, synced["credits"], synced["operations"], output, figures)
+        booked = books(last, folder / "books", steps_before=len(act.steps) + RULE_STEPS + SYNC_STEPS)
+        return {**imported, "rules": ruled, "sync": synced, "books": booked}
 
 
 @contextmanager

@@ -25,6 +25,9 @@ SCHEDULE = "every-minute"
 EXPRESSION = "rate(1 minute)"
 MINUTE = 60.0
 
+_TITLES = ("The schedule fires", "Automation stops", "People are not blocked", "A top-up lets it go on", "The books")
+STEPS = len(_TITLES)
+
 TOP_UP = 1_000
 UNIT_PRICE = "0.01"
 
@@ -115,8 +118,7 @@ def prepare_sync(act: SyncAct) -> Prepared:
 
 def sync(act: SyncAct, prepared: Prepared, *, steps_before: int) -> dict[str, Any]:
     """The act itself, from the firing to the last figure. The act as a document."""
-    titles = ("The schedule fires", "Automation stops", "People are not blocked", "A top-up lets it go on", "The books")
-    step = {title: f"{place}. {title}" for place, title in enumerate(titles, start=steps_before + 1)}
+    step = {title: f"{place}. {title}" for place, title in enumerate(_TITLES, start=steps_before + 1)}
     output = act.output
     output.heading(step["The schedule fires"])
     stopped = _credits_end(act, _fired(act, prepared.schedule))

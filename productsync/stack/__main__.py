@@ -53,10 +53,18 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 def _build() -> None:
     root = home()
     limit = build.MAX_ARTIFACT_BYTES / 1024 / 1024
-    for artifact in (build.build_code(root, root / "build"), build.build_dependencies(root, root / "build")):
+    builders = (build.build_code, build.build_dependencies, build.build_exports)
+    artifacts = [one(root, root / "build") for one in builders]
+    for artifact in artifacts:
         size = artifact.path.stat().st_size / 1024 / 1024
         name = str(artifact.path.relative_to(root))
         _say(sys.stdout.write, f"{name:<24} {size:5.1f} MB of {limit:.0f}  sha256 {artifact.digest}")
+    together = sum(build.unpacked_bytes(artifact) for artifact in artifacts)
+    if together > build.MAX_UNPACKED_BYTES:
+        raise StackFailure(
+            "The artifacts are too large", f"{together:,} bytes unpacked, and Lambda takes {build.MAX_UNPACKED_BYTES:,}"
+        )
+    _say(sys.stdout.write, f"{'unpacked, together':<24} {together / 2**20:5.1f} MB of {build.MAX_UNPACKED_BYTES >> 20}")
 
 
 @refusals_told()
@@ -70,6 +78,7 @@ def _deploy(stack_name: str, parameters: dict[str, str], *, another_key: bool) -
         stack_name,
         code=build.build_code(root, root / "build"),
         dependencies=build.build_dependencies(root, root / "build"),
+        exports=build.build_exports(root, root / "build"),
         parameters={**ON_AWS, **parameters},
     )
     _say(

@@ -56,14 +56,16 @@ def deploy(
     *,
     code: Artifact,
     dependencies: Artifact | None,
+    exports: Artifact | None,
     parameters: Mapping[str, str],
     poll_seconds: float = 3.0,
 ) -> Deployment:
     """Creates the stack or updates it, and waits until that is done.
 
-    `dependencies` is None where the functions find them installed (the embedded stack). Parameters that are not given
-    keep the value that the stack has, or else the template's default; a new stack leaves alone what the account has
-    already to log with. Raises StackFailure with the resources that failed and why, or with what AWS refuses.
+    `dependencies` and `exports` are None where the functions find them installed (the embedded stack). Parameters that
+    are not given keep the value that the stack has, or else the template's default; a new stack leaves alone what the
+    account has already to log with. Raises StackFailure with the resources that failed and why, or with what AWS
+    refuses.
     """
     cloudformation, s3 = aws.cloudformation(), aws.s3()
     bucket = _artifact_bucket(aws, s3)
@@ -73,6 +75,7 @@ def deploy(
         "CodeBucket": bucket,
         "CodeKey": _upload(s3, bucket, code),
         "DependenciesKey": _upload(s3, bucket, dependencies) if dependencies else "",
+        "ExportsKey": _upload(s3, bucket, exports) if exports else "",
     }
     existing = _existing_parameters(cloudformation, stack_name)
     if existing is None and LOGGING_PARAMETER not in given and _has_logging_role(aws):

@@ -31,6 +31,9 @@ PARAMETERS = {
     "PreparerConcurrency": "0",
     "WorkerConcurrency": "0",
     "GuardConcurrency": "0",
+    "ExporterConcurrency": "0",
+    "AuditorConcurrency": "0",
+    "AthenaQueries": "false",
     "ScheduleGroupInIam": "false",
     "CorsOrigin": "http://localhost:3000",
     "SourceHosts": "localhost,127.0.0.1",
@@ -186,6 +189,7 @@ def _deploy(
         STACK_NAME,
         code=code,
         dependencies=None,
+        exports=None,
         parameters={**PARAMETERS, **parameters},
         poll_seconds=POLL_SECONDS,
     )

@@ -15,7 +15,7 @@ from shared.credits.model import (
     RefusalReason,
     StepRecords,
 )
-from shared.credits.operations import OperationFilter, OperationLog, OperationPage
+from shared.credits.operations import OperationFilter, OperationLog, OperationPage, Verdict
 from shared.credits.plan import (
     ClientCall,
     Committed,
@@ -62,5 +62,6 @@ __all__ = [
     "Stale",
     "StepRecords",
     "UnknownWorkspace",
+    "Verdict",
     "settlement_id",
 ]

@@ -1,52 +1,238 @@
-"""Do the books balance? Pure; the answer is a list of what does not add up (law 4)."""
+"""Do the books balance (law 4)? A recount folds the log entry by entry, in memory that grows with the grants and not
+with the log, and is then held against the account. Pure.
+
+The account may move while the log is read. All that is compared here only ever rises (what was consumed, what is gone
+of a grant), so a recount that was made between two looks at the account lies between what these two have seen. When
+they have seen the same, that is an exact comparison; else it is a sound one: it finds nothing where nothing is wrong.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
 
-from shared.credits.model import Balance, Draw, Grant, Operation, OperationKind
+from shared.credits.model import Balance, Draw, Grant, OpenGrant, Operation, OperationKind, RecordCounts
+from shared.credits.prices import Action
+
+MAX_WRONG_ENTRIES = 20
+"""Entries that contradict themselves and are named; beyond that they are only counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that does not add up: `expected` by the log, or by the entry itself, and `found` instead."""
+
+    rule: str
+    expected: str
+    found: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        place = f" ({self.where})" if self.where else ""
+        return f"{self.rule}: {self.expected} expected, {self.found} found{place}"
+
+
+@dataclass(slots=True)
+class GoneOfGrant:
+    """What entries say is gone of one grant, and at which price; `mixed` when they do not agree on that."""
+
+    credits: int
+    unit_price: Decimal
+    currency: str
+    mixed: bool = False
+
+    def add(self, draw: Draw) -> None:
+        self.credits += draw.credits
+        self.mixed = self.mixed or (draw.unit_price, draw.currency) != (self.unit_price, self.currency)
+
+
+@dataclass(slots=True)
+class Recount:
+    """What the log comes to, as far as it was read. The order of entries does not matter; none may be added twice."""
+
+    entries: int = 0
+    consumed: int = 0
+    owed: int = 0
+    settled: int = 0
+    expired: int = 0
+    void: int = 0
+    gone: dict[str, GoneOfGrant] = field(default_factory=dict)
+    wrong_entries: list[Difference] = field(default_factory=list)
+    wrong: int = 0
+
+    def add(self, entry: Operation) -> None:
+        self.entries += 1
+        self.consumed += entry.credits
+        self.owed += entry.owed
+        self.settled += entry.settled
+        if entry.kind is OperationKind.EXPIRY:
+            self.expired += _credits(entry.withdrawn)
+        else:
+            self.void += _credits(entry.withdrawn)
+        for draw in (*entry.drawn, *entry.withdrawn):
+            if draw.grant_id not in self.gone:
+                self.gone[draw.grant_id] = GoneOfGrant(0, draw.unit_price, draw.currency)
+            self.gone[draw.grant_id].add(draw)
+        for difference in of_entry(entry):
+            self.note(difference)
+
+    def note(self, difference: Difference) -> None:
+        """Keeps a difference that one entry shows by itself; the first ones with their words."""
+        self.wrong += 1
+        if len(self.wrong_entries) < MAX_WRONG_ENTRIES:
+            self.wrong_entries.append(difference)
+
+    def gone_of(self, grant_id: str) -> int:
+        return self.gone[grant_id].credits if grant_id in self.gone else 0
+
+    def to_values(self) -> dict[str, Any]:
+        """As JSON can keep it, for whoever goes on counting."""
+        sums = (self.entries, self.consumed, self.owed, self.settled, self.expired, self.void, self.wrong)
+        return {
+            "sums": sums,
+            "gone": {
+                grant_id: [gone.credits, str(gone.unit_price), gone.currency, gone.mixed]
+                for grant_id, gone in self.gone.items()
+            },
+            "wrong_entries": [[each.rule, each.expected, each.found, each.where] for each in self.wrong_entries],
+        }
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Recount:
+        entries, consumed, owed, settled, expired, void, wrong = values["sums"]
+        return cls(
+            entries=entries,
+            consumed=consumed,
+            owed=owed,
+            settled=settled,
+            expired=expired,
+            void=void,
+            gone={
+                grant_id: GoneOfGrant(credits, Decimal(price), currency, mixed)
+                for grant_id, (credits, price, currency, mixed) in values["gone"].items()
+            },
+            wrong_entries=[Difference(*each) for each in values["wrong_entries"]],
+            wrong=wrong,
+        )
+
+
+def of_entry(entry: Operation) -> Iterator[Difference]:
+    """What an entry contradicts itself in."""
+    name, drawn = entry.operation_id, _credits(entry.drawn)
+    if drawn != entry.credits - entry.owed + entry.settled:
+        yield Difference(
+            "an entry draws what it costs", str(entry.credits - entry.owed + entry.settled), str(drawn), name
+        )
+    amounts = (entry.credits, entry.owed, entry.settled, *(draw.credits for draw in (*entry.drawn, *entry.withdrawn)))
+    if min(amounts) < 0 or entry.owed > entry.credits:
+        yield Difference("an entry's figures are no less than 0", "0 or more", str(min(amounts)), name)
+    if (entry.refused is not None or not entry.actions) and entry.credits:
+        yield Difference("what does nothing costs nothing", "0", str(entry.credits), name)
+    if not entry.records:
+        return
+    counts = RecordCounts.total(entry.records.values())
+    if counts.credits > entry.credits:
+        yield Difference("records cost no more than their entry", f"at most {entry.credits}", str(counts.credits), name)
+    charged = (Action.RECORD_CREATED, counts.created), (Action.RECORD_UPDATED, counts.updated)
+    for action, count in charged:
+        if entry.actions.get(action, 0) > count:
+            yield Difference(
+                f"as many records as the entry's {action.value}", str(entry.actions[action]), str(count), name
+            )
+
+
+def movement(balance: Balance) -> tuple[int, ...]:
+    """What every entry that costs anything, and every grant, moves: equal twice, nothing was booked in between."""
+    return (balance.granted, balance.consumed, balance.owed, balance.expired, balance.void, balance.revision)
+
+
+def differences(recount: Recount, grants: Iterable[Grant], opening: Balance, closing: Balance) -> Iterator[Difference]:
+    """What contradicts itself between log and grants on one side, and the account on the other; nothing when the books
+    balance. What an entry shows by itself comes first, and then what the account does: it is the nearest to the cause.
+
+    They must have been read in this order: the account (`opening`), the log, the grants, the account (`closing`). Then
+    a grant that an entry names, or the account before it, is among the grants.
+    """
+    given = {grant.grant_id: grant for grant in grants}
+    yield from recount.wrong_entries
+    yield from _of_itself(closing)
+    yield from _between("granted", sum(grant.credits for grant in given.values()), opening.granted, closing.granted)
+    yield from _between("consumed", recount.consumed, opening.consumed, closing.consumed)
+    drawn_before, drawn_after = _drawn(opening), _drawn(closing)
+    yield from _between(
+        "owed", recount.owed - recount.settled, opening.consumed - drawn_after, closing.consumed - drawn_before
+    )
+    yield from _between("expired", recount.expired, opening.expired, closing.expired)
+    yield from _between("void", recount.void, opening.void, closing.void)
+    left_before = {grant.grant_id: grant for grant in opening.grants}
+    left_after = {grant.grant_id: grant for grant in closing.grants}
+    for name, grant in given.items():
+        # The account forgets grants that are used up. One that it did not know before may also have come in between.
+        whole = grant.credits if opening.revision != closing.revision else 0
+        before = left_before[name].remaining if name in left_before else whole
+        after = left_after[name].remaining if name in left_after else 0
+        yield from _between(f"gone from {name}", recount.gone_of(name), grant.credits - before, grant.credits - after)
+        yield from _terms(grant, left_after.get(name) or left_before.get(name), recount.gone.get(name))
+    for name in sorted(recount.gone.keys() - given.keys()):
+        yield Difference(f"{name} was never given", "a grant", f"{recount.gone_of(name)} credits gone from it", name)
+    for name in sorted(left_before.keys() - given.keys() - recount.gone.keys()):
+        yield Difference(
+            f"{name} was never given", "a grant", f"{left_before[name].remaining} credits left of it", name
+        )
 
 
 def discrepancies(balance: Balance, grants: Iterable[Grant], operations: Iterable[Operation]) -> list[str]:
-    """What contradicts itself between an account, its grants and its whole operation log; empty when the books
-    balance.
+    """What contradicts itself between an account, its grants and its whole operation log, in words; empty when the
+    books balance. For an account that nothing moves meanwhile.
     """
-    given = list(grants)
-    entries = list(operations)
-    left = {grant.grant_id: grant.remaining for grant in balance.grants}
-    expired = [draw for entry in entries if entry.kind is OperationKind.EXPIRY for draw in entry.withdrawn]
-    void = [draw for entry in entries if entry.kind is not OperationKind.EXPIRY for draw in entry.withdrawn]
-    gone = _by_grant(draw for entry in entries for draw in (*entry.drawn, *entry.withdrawn))
-    checks = {
-        "available": (balance.available, sum(left.values())),
-        "granted": (balance.granted, sum(grant.credits for grant in given)),
-        "consumed": (balance.consumed, sum(entry.credits for entry in entries)),
-        "owed": (balance.owed, sum(entry.owed - entry.settled for entry in entries)),
-        "expired": (balance.expired, sum(draw.credits for draw in expired)),
-        "void": (balance.void, sum(draw.credits for draw in void)),
-        "granted - expired - void": (
-            balance.granted - balance.expired - balance.void,
-            balance.available + balance.consumed - balance.owed,
-        ),
-    } | {
-        f"gone from {grant.grant_id}": (gone[grant.grant_id], grant.credits - left.get(grant.grant_id, 0))
-        for grant in given
-    }
-    found = [f"{name}: {one} and {other}" for name, (one, other) in checks.items() if one != other]
-    unknown = gone.keys() - {grant.grant_id for grant in given}
-    found += [f"{grant_id} was never given, and {gone[grant_id]} are gone from it" for grant_id in sorted(unknown)]
-    found += [f"{grant_id} is below zero: {remaining}" for grant_id, remaining in left.items() if remaining < 0]
-    found += [
-        f"{entry.operation_id} drew {sum(draw.credits for draw in entry.drawn)} for {entry.credits} credits"
-        for entry in entries
-        if sum(draw.credits for draw in entry.drawn) != entry.credits - entry.owed + entry.settled
-    ]
-    return found
+    recount = Recount()
+    for entry in operations:
+        recount.add(entry)
+    return [str(difference) for difference in differences(recount, grants, balance, balance)]
 
 
-def _by_grant(draws: Iterable[Draw]) -> Counter[str]:
-    gone: Counter[str] = Counter()
-    for draw in draws:
-        gone[draw.grant_id] += draw.credits
-    return gone
+def _of_itself(balance: Balance) -> Iterator[Difference]:
+    """What the account contradicts itself in, whatever the log says."""
+    left = sum(grant.remaining for grant in balance.grants)
+    if balance.available != left:
+        yield Difference("available", str(left), str(balance.available), "what is left of all grants")
+    one, other = balance.granted - balance.expired - balance.void, balance.available + balance.consumed - balance.owed
+    if one != other:
+        rule = "granted - expired - void"
+        yield Difference(rule, str(one), str(other), "available + consumed - owed")
+    for grant in balance.grants:
+        if grant.remaining < 0:
+            yield Difference(f"{grant.grant_id} is below zero", "0 or more", str(grant.remaining), grant.grant_id)
+
+
+def _between(rule: str, counted: int, low: int, high: int) -> Iterator[Difference]:
+    if not low <= counted <= high:
+        yield Difference(rule, str(counted), str(low) if low == high else f"{low} to {high}", "the account")
+
+
+def _drawn(balance: Balance) -> int:
+    """What grants have paid: for what was consumed at once, or later, when a debt was settled."""
+    return balance.consumed - balance.owed
+
+
+def _terms(grant: Grant, still_open: OpenGrant | None, gone: GoneOfGrant | None) -> Iterator[Difference]:
+    """A grant's price is what its credits are worth wherever they are told of."""
+    terms = (grant.unit_price, grant.currency)
+    if still_open is not None:
+        known = (still_open.unit_price, still_open.currency, still_open.priority, still_open.expires_at)
+        given = (*terms, grant.priority, grant.expires_at)
+        if known != given:
+            yield Difference(f"the terms of {grant.grant_id}", _words(given), _words(known), "the account")
+    if gone is not None and (gone.mixed or (gone.unit_price, gone.currency) != terms):
+        found = "several prices" if gone.mixed else _words((gone.unit_price, gone.currency))
+        yield Difference(f"the price of {grant.grant_id}", _words(terms), found, "the log")
+
+
+def _words(parts: Iterable[object]) -> str:
+    return " ".join("-" if part is None else str(part) for part in parts)
+
+
+def _credits(draws: Iterable[Draw]) -> int:
+    return sum(draw.credits for draw in draws)

@@ -233,14 +233,18 @@ class Ledger:
         answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         return _replay_of_grant(grant, answer["Item"]) if "Item" in answer else None
 
-    def grant(self, grant: Grant) -> Granted | GrantReplayed | GrantReferenceReused | UnknownWorkspace:
-        """Adds credits, once per `grant_id`; debts are settled from them first (design section 2)."""
+    def grant(
+        self, grant: Grant, *, actor: str | None = None
+    ) -> Granted | GrantReplayed | GrantReferenceReused | UnknownWorkspace:
+        """Adds credits, once per `grant_id`; debts are settled from them first (design section 2). `actor` is who gives
+        them, for the entry of a debt that they settle.
+        """
         balance = self.balance(grant.workspace_id)
         for _ in range(_MAX_DRAWS):
             if balance is None:
                 return UnknownWorkspace(grant.workspace_id)
             settled = min(balance.owed, grant.credits)
-            writes = self._adding(balance, grant, settled)
+            writes = self._adding(balance, grant, settled, actor)
             refused = transact_write(self._client, [write.request for write in writes], self._backoff)
             if refused is None:
                 self._forget(grant.workspace_id)
@@ -267,7 +271,7 @@ class Ledger:
             writes = [
                 _put_call(self._table, call, outcome.operation.operation_id),
                 put_operation(self._table, outcome.operation),
-                *self._adding(balance, outcome.grant, outcome.settled),
+                *self._adding(balance, outcome.grant, outcome.settled, wanted.actor),
             ]
             refused = transact_write(self._client, [write.request for write in writes], self._backoff)
             if refused is None:
@@ -336,14 +340,14 @@ class Ledger:
             balance = None if changed is None or changed.item is None else account.to_balance(changed.item)
         raise StoreUnavailable(f"the balance of {wanted.workspace_id} changed under {_MAX_DRAWS} withdrawals")
 
-    def _adding(self, balance: Balance, grant: Grant, settled: int) -> list[Write]:
+    def _adding(self, balance: Balance, grant: Grant, settled: int, actor: str | None) -> list[Write]:
         """The writes that add a grant, of which `settled` credits pay the debt."""
         writes = [
             account.put_grant(self._table, grant),
             account.credit(self._table, balance, grant, settled=settled),
         ]
         if settled:
-            writes.append(put_operation(self._table, _settlement(grant, settled)))
+            writes.append(put_operation(self._table, _settlement(grant, settled, actor)))
         return writes
 
     def _not_there(self, balance: Balance, grant_id: str | None) -> NotThere | UnknownGrant:
@@ -470,7 +474,7 @@ def settlement_id(grant: Grant) -> str:
     return operation_id(grant.granted_at, grant.workspace_id, "settlement", grant.grant_id)
 
 
-def _settlement(grant: Grant, settled: int) -> Operation:
+def _settlement(grant: Grant, settled: int, actor: str | None) -> Operation:
     """The entry that says which grant paid an earlier debt. It consumes nothing: the debts were consumed when made."""
     return Operation(
         operation_id=settlement_id(grant),
@@ -484,6 +488,7 @@ def _settlement(grant: Grant, settled: int) -> Operation:
         drawn=(Draw(grant.grant_id, settled, grant.unit_price, grant.currency),),
         settled=settled,
         description=f"owed credits settled by a {'correction' if grant.kind is GrantKind.CORRECTION else 'top-up'}",
+        actor=actor,
     )
 
 

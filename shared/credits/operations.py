@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, assert_never
 
 from shared import keys
 from shared.channels import Channel
@@ -110,6 +111,14 @@ def _to_step(values: Sequence[Any]) -> StepRecords:
     return StepRecords(position, offset, int.from_bytes(base64.b64decode(written), "little"))
 
 
+class Verdict(StrEnum):
+    """What became of an operation: it cost credits, it was refused (and cost nothing), or it was free."""
+
+    CHARGED = "charged"
+    REFUSED = "refused"
+    FREE = "free"
+
+
 @dataclass(frozen=True, slots=True)
 class OperationFilter:
     """Which operations to list; times are of their triggers, both ends included."""
@@ -119,6 +128,8 @@ class OperationFilter:
     kind: OperationKind | None = None
     job_id: str | None = None
     run_id: str | None = None
+    actor: str | None = None
+    outcome: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +184,38 @@ class OperationLog:
             if cursor is None:
                 return
 
+    def forward(self, workspace_id: str, since: datetime, until: datetime) -> Iterator[Operation]:
+        """Every operation triggered from `since` on and before `until`, oldest first, read consistently page by page.
+
+        An entry that is committed meanwhile is told if its time is still to come.
+        """
+        day = since.replace(hour=0, minute=0, second=0, microsecond=0)
+        while day < until:
+            next_day = day + timedelta(days=1)
+            # Identifiers carry milliseconds, so the last one before `until` is that of the millisecond before.
+            last = last_operation_id(min(next_day, until) - timedelta(milliseconds=1))
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk AND sk BETWEEN :lowest AND :highest",
+                ExpressionAttributeValues=to_item(
+                    {
+                        ":pk": keys.operations_of_day(workspace_id, day),
+                        ":lowest": first_operation_id(max(day, since)),
+                        ":highest": last,
+                    }
+                ),
+                ConsistentRead=True,
+            )
+            for page in pages:
+                yield from map(to_operation, page["Items"])
+            day = next_day
+
     def _query(
         self, workspace_id: str, wanted: OperationFilter, lowest: str, below: str
     ) -> tuple[list[Operation], str]:
         """One query of the day that `below` lies in: what fits of it, and the identifier to go on below."""
         day = time_of(below)
-        conditions, values = _conditions(wanted)
+        conditions, names, values = _conditions(wanted)
         request: dict[str, Any] = {
             "TableName": self._table,
             "KeyConditionExpression": "pk = :pk AND sk BETWEEN :lowest AND :below",
@@ -190,7 +227,7 @@ class OperationLog:
         }
         if conditions:
             request["FilterExpression"] = " AND ".join(conditions)
-            request["ExpressionAttributeNames"] = {name.replace(":", "#"): name.removeprefix(":") for name in values}
+            request["ExpressionAttributeNames"] = names
         answer = self._client.query(**request)
         operations = [operation for operation in map(to_operation, answer["Items"]) if operation.operation_id != below]
         if "LastEvaluatedKey" in answer:
@@ -199,8 +236,29 @@ class OperationLog:
         return operations, last_operation_id(start_of_day - timedelta(milliseconds=1))
 
 
-def _conditions(wanted: OperationFilter) -> tuple[list[str], dict[str, Any]]:
-    """What the filter says beyond times, which the sort key already tells."""
-    values = {":kind": wanted.kind and wanted.kind.value, ":job_id": wanted.job_id, ":run_id": wanted.run_id}
-    asked = {name: value for name, value in values.items() if value is not None}
-    return [f"{name.replace(':', '#')} = {name}" for name in asked], asked
+def _conditions(wanted: OperationFilter) -> tuple[list[str], dict[str, str], dict[str, Any]]:
+    """What the filter says beyond times, which the sort key already tells: conditions, names and values."""
+    told = {
+        "kind": wanted.kind and wanted.kind.value,
+        "job_id": wanted.job_id,
+        "run_id": wanted.run_id,
+        "actor": wanted.actor,
+    }
+    asked = {name: value for name, value in told.items() if value is not None}
+    conditions = [f"#{name} = :{name}" for name in asked]
+    names = {f"#{name}": name for name in asked}
+    values: dict[str, Any] = {f":{name}": value for name, value in asked.items()}
+    has_cost, is_refused = "#credits > :nothing", "attribute_exists(#refused)"
+    cost, refusal = {"#credits": "credits"}, {"#refused": "refused"}
+    match wanted.outcome:
+        case None:
+            return conditions, names, values
+        case Verdict.CHARGED:
+            return [*conditions, has_cost], names | cost, values | {":nothing": 0}
+        case Verdict.REFUSED:
+            return [*conditions, is_refused], names | refusal, values
+        case Verdict.FREE:
+            neither = f"NOT {has_cost} AND NOT {is_refused}"
+            return [*conditions, neither], names | cost | refusal, values | {":nothing": 0}
+        case _:
+            assert_never(wanted.outcome)

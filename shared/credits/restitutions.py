@@ -24,7 +24,7 @@ _NO_TIME = datetime.fromtimestamp(0, UTC)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restitution:
     """Credits to add, and why. `reference` is the operator's own name for it: the same is done once. `unit_price` is
-    per credit.
+    per credit. `actor` is the operator's key.
     """
 
     workspace_id: str
@@ -35,6 +35,7 @@ class Restitution:
     reason: str
     at: datetime
     expires_at: datetime | None = None
+    actor: str | None = None
 
     @property
     def grant(self) -> Grant:
@@ -65,6 +66,7 @@ class Restitution:
             fingerprint=self._fingerprint(),
             actions={},
             description=self.reason,
+            actor=self.actor,
         )
 
     def call(self, answer: str) -> ClientCall:

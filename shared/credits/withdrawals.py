@@ -19,7 +19,8 @@ from shared.ids import fingerprint, operation_id
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withdrawal:
     """Credits to take out of a workspace's account. `reference` is the operator's own name for it: the same is done
-    once. Without `credits` it is all that is left; without a `grant_id`, of the grants that would pay next.
+    once. Without `credits` it is all that is left; without a `grant_id`, of the grants that would pay next. `actor` is
+    the operator's key.
     """
 
     workspace_id: str
@@ -29,6 +30,7 @@ class Withdrawal:
     at: datetime
     grant_id: str | None = None
     credits: int | None = None
+    actor: str | None = None
 
     def call(self, answer: str) -> ClientCall:
         """How it is recognised when it comes again."""
@@ -48,6 +50,7 @@ class Withdrawal:
             actions={},
             withdrawn=draws,
             description=self.reason,
+            actor=self.actor,
         )
 
 

@@ -81,7 +81,7 @@ MAX_BATCH = 90
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
     """The wish to write one record. `request_id` names the request and `requested_at` dates it; `idempotency_key` is
-    the client's, if it sent one. `in_bulk` says that it came in a batch.
+    the client's, if it sent one. `in_bulk` says that it came in a batch. `actor` is the key or the person that asks.
     """
 
     workspace_id: str
@@ -94,6 +94,7 @@ class Edit:
     expected: Expectation = field(default_factory=Expectation)
     idempotency_key: str | None = None
     in_bulk: bool = False
+    actor: str | None = None
 
     @property
     def by_hand(self) -> bool:
@@ -123,6 +124,7 @@ class Batch:
     request_id: str
     requested_at: datetime
     idempotency_key: str | None = None
+    actor: str | None = None
 
     @property
     def edits(self) -> tuple[Edit, ...]:
@@ -138,6 +140,7 @@ class Batch:
                 requested_at=self.requested_at,
                 expected=item.expected,
                 in_bulk=True,
+                actor=self.actor,
             )
             for item in self.items
         )

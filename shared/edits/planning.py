@@ -10,7 +10,7 @@ from typing import Any, assert_never
 
 from shared import keys
 from shared.catalog import Record, delete_record, put_record, record_size, same
-from shared.credits import Action, Channel, ClientCall, OperationKind, Plan, PriceList
+from shared.credits import Action, Channel, ClientCall, OperationKind, Plan, PriceList, RecordCounts
 from shared.dynamo.values import MAX_ITEM_BYTES
 from shared.dynamo.writes import Write
 from shared.edits.attributes import merge
@@ -78,12 +78,13 @@ def plan_edit(edit: Edit, decision: Decision, catalog_table: str, prices: PriceL
     """
     return _plan(
         edit,
+        [(edit.key, decision)],
         actions={} if edit.by_hand else _call_of(edit.channel) + _changed([decision]),
         asked=_asked(edit),
         description=_DESCRIBED[decision.change].format(edit.entity),
         prices=prices,
         call=call,
-        writes=tuple(_writes(decision, catalog_table)),
+        catalog_table=catalog_table,
     )
 
 
@@ -95,17 +96,21 @@ def plan_batch(
     call: ClientCall | None,
 ) -> Plan:
     """The plan of those edits that can be made. Each record that really changes costs; the call too, by key."""
-    decisions = [result for result in results if isinstance(result, Decision)]
+    made = [
+        (item.key, result) for item, result in zip(batch.items, results, strict=True) if isinstance(result, Decision)
+    ]
+    decisions = [decision for _, decision in made]
     written = Counter(decision.change for decision in decisions)
     told = ", ".join(f"{written[change]} {word}" for change, word in _COUNTED.items() if written[change])
     return _plan(
         batch,
+        made,
         actions=_call_of(batch.channel) + _changed(decisions),
         asked=_asked_of_batch(batch),
         description=f"batch of {len(batch.items)} {batch.entity} records: {told or 'nothing written'}",
         prices=prices,
         call=call,
-        writes=tuple(write for decision in decisions for write in _writes(decision, catalog_table)),
+        catalog_table=catalog_table,
     )
 
 
@@ -137,14 +142,17 @@ def _client_call(wish: Edit | Batch, route: str, asked: str, answer: str) -> Cli
 
 def _plan(
     wish: Edit | Batch,
+    made: Sequence[tuple[str, Decision]],
     *,
     actions: Mapping[Action, int],
     asked: str,
     description: str,
     prices: PriceList,
     call: ClientCall | None,
-    writes: tuple[Write, ...],
+    catalog_table: str,
 ) -> Plan:
+    """The plan of what was decided, for each key."""
+    written = tuple(key for key, decision in made if decision.change is not Change.NOTHING)
     return Plan(
         operation_id=_operation_id(wish),
         workspace_id=wish.workspace_id,
@@ -156,7 +164,22 @@ def _plan(
         actions=dict(actions),
         description=description,
         call=call,
-        writes=writes,
+        writes=tuple(write for _, decision in made for write in _writes(decision, catalog_table)),
+        actor=wish.actor,
+        records={wish.entity: _counts([decision for _, decision in made], actions, prices)} if made else {},
+        keys={wish.entity: written} if written else {},
+    )
+
+
+def _counts(decisions: Iterable[Decision], actions: Mapping[Action, int], prices: PriceList) -> RecordCounts:
+    """What becomes of the records; of `actions`, those that a record costs are theirs."""
+    became = Counter(decision.change for decision in decisions)
+    return RecordCounts(
+        created=became[Change.CREATE],
+        updated=became[Change.UPDATE],
+        unchanged=became[Change.NOTHING],
+        deleted=became[Change.DELETE],
+        credits=prices.cost({action: actions.get(action, 0) for action in _ACTIONS.values()}),
     )
 
 

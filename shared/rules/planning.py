@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.catalog import Mark, Record, put_record, record_size
-from shared.credits import Action, Channel, OperationKind, Plan, PriceList, RefusalReason
+from shared.credits import Action, Channel, OperationKind, Plan, PriceList, RecordCounts, RefusalReason
 from shared.dynamo.transactions import MAX_TRANSACTION_BYTES, MAX_TRANSACTION_ITEMS
 from shared.dynamo.values import MAX_ITEM_BYTES
 from shared.dynamo.writes import Write
@@ -25,8 +25,10 @@ MAX_RECORDS = MAX_TRANSACTION_ITEMS - 3
 One firing, of 20 actions at most, always fits.
 """
 
-_STEP_BYTES = MAX_TRANSACTION_BYTES - 64 * 1024
-"""Bytes of records in one transaction: what is left beside the other items and the keys."""
+_STEP_BYTES = MAX_TRANSACTION_BYTES - 256 * 1024
+"""Bytes of records in one transaction: what is left beside the other items and the keys. Of these a hundred may have
+1 KB each, and they stand in the entry too.
+"""
 
 _MARKS_KEPT = timedelta(days=2)
 """How long a record remembers at least that a rule has fired on it which is no more: longer than a stream repeats."""
@@ -169,6 +171,9 @@ def plan_firings(
         description=f"fired on {_counted(len(firings), rule)}",
         cursor=cursor,
         writes=(meter(credits), *writes),
+        actor=rule.rule_id,
+        records=_counts(firings, prices),
+        keys=_keys(firings),
     )
     return Planned(plan, tuple(records))
 
@@ -282,7 +287,32 @@ def _note(
         description=_short(description, _MAX_DESCRIPTION),
         writes=writes,
         refused=reason,
+        actor=rule.rule_id,
     )
+
+
+def _counts(firings: Iterable[Firing], prices: PriceList) -> dict[str, RecordCounts]:
+    """What becomes of the records. One that only carries the mark of a firing has not changed."""
+    updated = RecordCounts(updated=1, credits=prices.price(Action.RECORD_UPDATED))
+    created = RecordCounts(created=1, credits=prices.price(Action.RECORD_CREATED))
+    counts: dict[str, RecordCounts] = {}
+    for firing in firings:
+        if firing.attributes is not None:
+            counts[firing.record.entity] = counts.get(firing.record.entity, RecordCounts()) + updated
+        for creation in firing.creations:
+            counts[creation.entity] = counts.get(creation.entity, RecordCounts()) + created
+    return counts
+
+
+def _keys(firings: Iterable[Firing]) -> dict[str, tuple[str, ...]]:
+    """The keys of the records that really change, and of those that are created."""
+    written: dict[str, list[str]] = {}
+    for firing in firings:
+        if firing.attributes is not None:
+            written.setdefault(firing.record.entity, []).append(firing.record.key)
+        for creation in firing.creations:
+            written.setdefault(creation.entity, []).append(creation.key)
+    return {entity: tuple(found) for entity, found in written.items()}
 
 
 def _created(rule: Rule, firing: Firing, operation: str, now: datetime) -> list[Record]:

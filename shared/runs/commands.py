@@ -25,7 +25,8 @@ from shared.credits import (
 )
 from shared.ids import fingerprint, new_run_id, new_upload_id, operation_id
 from shared.runs.artifacts import RunArtifacts
-from shared.runs.model import Run, RunState, resumed
+from shared.runs.ending import end_run
+from shared.runs.model import Run, RunState, noted, resumed
 from shared.runs.store import Doorbell, RunStore, put_new_run
 
 STALLED_AFTER = timedelta(minutes=10)
@@ -38,7 +39,7 @@ _DOORBELLS = {RunState.PREPARING: Doorbell.PREPARE, RunState.RUNNING: Doorbell.I
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRun:
     """The wish to run a feed: on an upload, or, without an `upload_id`, on what its source holds. `request_id` names
-    the request; `idempotency_key` is the client's, if it sent one.
+    the request; `idempotency_key` is the client's, if it sent one; `actor` is the key or the person that asks.
     """
 
     workspace_id: str
@@ -48,6 +49,7 @@ class StartRun:
     channel: Channel
     request_id: str
     idempotency_key: str | None = None
+    actor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ def new_run(
     upload_etag: str = "",
     dry_run: bool = False,
     schedule_id: str | None = None,
+    started_by: str | None = None,
 ) -> Run:
     """A run that is to be prepared, with its definition kept; it begins when `put_new_run` has written it.
 
@@ -101,6 +104,7 @@ def new_run(
         updated_at=now,
         step_at=now,
         schedule_id=schedule_id,
+        started_by=started_by or schedule_id,
     )
     # Before the run: the files of a run that is then refused are swept away by the bucket's lifecycle, but a run
     # without its definition could never be prepared.
@@ -135,6 +139,7 @@ def start_run(
         upload_id=wish.upload_id,
         upload_etag=upload_etag,
         dry_run=wish.dry_run,
+        started_by=wish.actor,
     )
     outcome = ledger.commit(_plan(wish, run, runs.table, prices, render(run)))
     if isinstance(outcome, Stale):
@@ -159,6 +164,7 @@ def _plan(wish: StartRun, run: Run, runs_table: str, prices: PriceList, answer: 
         description=f"{'dry run' if wish.dry_run else 'start'} of {run.run_id}",
         call=_client_call(wish, answer),
         writes=(put_new_run(runs_table, run),),
+        actor=wish.actor,
     )
 
 
@@ -180,14 +186,14 @@ class NotPossible:
     run: Run
 
 
-def cancel_run(runs: RunStore, run: Run, now: datetime) -> Run | NotPossible:
+def cancel_run(runs: RunStore, ledger: Ledger, run: Run, now: datetime) -> Run | NotPossible:
     """Ends a run that is not over; what it has written stays written and paid for."""
     while not run.state.is_over:
         cancelled = replace(
             run, state=RunState.CANCELLED, finished_at=now, updated_at=now, paused_at=None, pause_reason=None
         )
-        if runs.move(run, cancelled):
-            return cancelled
+        if end_run(runs, ledger, run, cancelled):
+            return noted(cancelled)
         # A step was faster. It moved the cursor; look where the run is now.
         run = runs.get(run.workspace_id, run.run_id) or run
     return NotPossible(run)

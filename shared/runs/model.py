@@ -88,7 +88,9 @@ class Run:
     that plans this step gives its operation the same identifier. `upload_etag` tells the upload from another
     under the same identifier; `preparation` names the preparation whose files this
     run goes by. `leg` counts the workers that it was handed to. `records` counts what preparing found, `rejected`
-    the rows and records that cannot be written. `schedule_id` names the schedule that started it, if one did.
+    the rows and records that cannot be written. `schedule_id` names the schedule that started it, if one did, and
+    `started_by` the key, the person or the schedule that did. `noted` counts, by entity, the unchanged records that the
+    operation log was told of.
     `unmodified` says that its source holds what the last run took from it: there was nothing to do.
     """
 
@@ -117,6 +119,8 @@ class Run:
     failure: Failure | None = None
     credits_available: int | None = None
     schedule_id: str | None = None
+    started_by: str | None = None
+    noted: Mapping[str, int] = field(default_factory=dict)
     unmodified: bool = False
 
     @property
@@ -125,6 +129,16 @@ class Run:
         rows.
         """
         return Counts.total(self.by_entity.values())
+
+    @property
+    def unnoted(self) -> dict[str, int]:
+        """Unchanged records of each entity that the operation log was not told of yet. Of a dry run it is told
+        nothing.
+        """
+        if self.dry_run:
+            return {}
+        left = {entity: counts.unchanged - self.noted.get(entity, 0) for entity, counts in self.by_entity.items()}
+        return {entity: count for entity, count in left.items() if count}
 
     @property
     def progress(self) -> float:
@@ -137,6 +151,13 @@ class Run:
 def resumed(run: Run, now: datetime) -> Run:
     """The run going on from where it paused."""
     return replace(run, state=RunState.RUNNING, paused_at=None, pause_reason=None, updated_at=now, step_at=now)
+
+
+def noted(run: Run) -> Run:
+    """The run when the operation log has been told of all its unchanged records. Of a dry run it is told nothing."""
+    if run.dry_run:
+        return run
+    return replace(run, noted={entity: each.unchanged for entity, each in run.by_entity.items() if each.unchanged})
 
 
 def finished(run: Run, now: datetime) -> Run:

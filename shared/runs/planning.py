@@ -13,7 +13,16 @@ from enum import StrEnum
 from itertools import islice
 
 from shared.catalog import Record, differs, merged, put_record, record_size
-from shared.credits import MAX_WRITES, Action, Channel, OperationKind, Plan, PriceList
+from shared.credits import (
+    MAX_WRITES,
+    Action,
+    Channel,
+    OperationKind,
+    Plan,
+    PriceList,
+    RecordCounts,
+    StepRecords,
+)
 from shared.dynamo.transactions import MAX_TRANSACTION_BYTES
 from shared.dynamo.values import MAX_ITEM_BYTES
 from shared.dynamo.writes import Write
@@ -140,9 +149,19 @@ def rejections(step: Sequence[Examined]) -> list[Rejection]:
 
 
 def plan_step(
-    before: Run, step: Sequence[Examined], cursor: Write, catalog_table: str, prices: PriceList, now: datetime
+    before: Run,
+    run: Run,
+    step: Sequence[Examined],
+    cursor: Write,
+    catalog_table: str,
+    prices: PriceList,
+    now: datetime,
 ) -> Plan:
-    """The plan that writes `step`, pays for it and moves the run on from `before`; `cursor` is the run's own write."""
+    """The plan that writes `step`, pays for it and moves the run on from `before`; `cursor` is the run's own write.
+
+    `run` is the run where the step begins: ahead of `before` by records that would not change. The log is told of those
+    with this step.
+    """
     operation = step_operation_id(before)
     writes = [each for each in step if each.is_write]
     actions: dict[Action, int] = {}
@@ -155,11 +174,16 @@ def plan_step(
         channel=Channel.IMPORT,
         at=before.step_at,
         credits=prices.cost(actions),
-        fingerprint=fingerprint(before.run_id, str(before.cursor.position)),
+        fingerprint=_fingerprint(before),
         actions=actions,
         job_id=before.feed_id,
         run_id=before.run_id,
         description=f"records {before.cursor.position + 1} to {step[-1].prepared.end.position}",
+        actor=before.started_by,
+        records=_records(run, step, prices),
+        step=StepRecords(
+            run.cursor.position, run.cursor.offset, sum(1 << nth for nth, each in enumerate(step) if each.is_write)
+        ),
         cursor=cursor,
         writes=tuple(
             put_record(
@@ -172,9 +196,47 @@ def plan_step(
     )
 
 
+def plan_note(before: Run, unchanged: Mapping[str, int], cursor: Write) -> Plan:
+    """The plan that ends a run and tells the log, free, of records that were passed over since the last step.
+
+    It has the identifier of the step that would be the next: whatever moves the run on from `before` is one operation.
+    """
+    return Plan(
+        operation_id=step_operation_id(before),
+        workspace_id=before.workspace_id,
+        kind=OperationKind.IMPORT,
+        channel=Channel.IMPORT,
+        at=before.step_at,
+        credits=0,
+        fingerprint=_fingerprint(before),
+        actions={},
+        job_id=before.feed_id,
+        run_id=before.run_id,
+        description=f"{sum(unchanged.values()):,} records would not change",
+        actor=before.started_by,
+        records={entity: RecordCounts(unchanged=count) for entity, count in unchanged.items()},
+        cursor=cursor,
+    )
+
+
 def step_operation_id(run: Run) -> str:
     """The operation that moves `run` on from where it is: the same for every worker that sees it there."""
     return operation_id(run.step_at, run.workspace_id, run.run_id, str(run.cursor.position))
+
+
+def _fingerprint(before: Run) -> str:
+    return fingerprint(before.run_id, str(before.cursor.position))
+
+
+def _records(run: Run, step: Sequence[Examined], prices: PriceList) -> dict[str, RecordCounts]:
+    """What becomes of the step's records, and of those before it that the log was not told of."""
+    records = {entity: RecordCounts(unchanged=count) for entity, count in run.unnoted.items()}
+    for each in step:
+        if each.change is not Change.REJECT:
+            counts = _counts(each, prices)
+            here = RecordCounts(counts.created, counts.updated, counts.unchanged, credits=counts.credits)
+            records[each.prepared.entity] = records.get(each.prepared.entity, RecordCounts()) + here
+    return records
 
 
 def _next_record(

@@ -163,6 +163,8 @@ def to_run(item: Item) -> Run:
         failure=Failure(**failure) if failure else None,
         credits_available=values.get("credits_available"),
         schedule_id=values.get("schedule_id"),
+        started_by=values.get("started_by"),
+        noted=values.get("noted", {}),
         unmodified=values.get("unmodified", False),
     )
 
@@ -197,6 +199,8 @@ def _item(run: Run, doorbell: Doorbell | None) -> Item:
         "failure": run.failure and asdict(run.failure),
         "credits_available": run.credits_available,
         "schedule_id": run.schedule_id,
+        "started_by": run.started_by,
+        "noted": run.noted or None,
         "unmodified": run.unmodified or None,
         "doorbell": doorbell and doorbell.value,
     }

@@ -32,7 +32,8 @@ from shared.dynamo.transactions import NotStorable, StoreUnavailable
 from shared.keys import Item
 from shared.runs import planning
 from shared.runs.artifacts import ArtifactMissing, PreparedRecord, RunArtifacts
-from shared.runs.model import Failure, PauseReason, Run, RunState, failed, finished, resumed
+from shared.runs.ending import end_run
+from shared.runs.model import Failure, PauseReason, Run, RunState, failed, finished, noted, resumed
 from shared.runs.planning import Examined, Examiner
 from shared.runs.store import Doorbell, RunStore, move_run
 from shared.times import Clock, utc_now
@@ -115,8 +116,8 @@ def _fail(workshop: Workshop, run: Run, failure: Failure) -> Run | None:
     """Ends a run that can never go on; what it has written stays written and paid for."""
     while run.state is RunState.RUNNING:
         after = failed(run, failure, workshop.clock())
-        if workshop.runs.move(run, after):
-            return after
+        if end_run(workshop.runs, workshop.ledger, run, after):
+            return noted(after)
         run = workshop.runs.get(run.workspace_id, run.run_id) or run
     return run
 
@@ -199,12 +200,14 @@ class _Leg:
     def _commit(self, step: list[Examined], *, finishing: bool) -> Outcome:
         """Sends one step through the ledger, and takes it as done when it is committed."""
         now = self._shop.clock()
-        after = planning.after_step(self._run, step, self._shop.prices, now)
+        after = noted(planning.after_step(self._run, step, self._shop.prices, now))
         if finishing:
             after = finished(after, now)
         self._keep_rejections(step)
         cursor = move_run(self._shop.runs.table, self._anchor, after)
-        plan = planning.plan_step(self._anchor, step, cursor, self._shop.catalog.table, self._shop.prices, now)
+        plan = planning.plan_step(
+            self._anchor, self._run, step, cursor, self._shop.catalog.table, self._shop.prices, now
+        )
         outcome = self._shop.ledger.commit(plan)
         if isinstance(outcome, Committed):
             self._anchor = self._run = after
@@ -235,7 +238,9 @@ class _Leg:
         if run.dry_run:
             balance = self._shop.ledger.balance(run.workspace_id)
             run = replace(run, credits_available=balance.spendable(now) if balance else 0)
-        return self._move(run)
+        if not end_run(self._shop.runs, self._shop.ledger, self._anchor, run):
+            raise Overtaken
+        return noted(run)
 
     def _hand_over(self) -> Run:
         """Leaves the rest to a new invocation. The time makes it a change even when nothing was done: only a change

@@ -304,6 +304,7 @@ def _plan(
         description=description,
         writes=writes,
         refused=refused,
+        actor=firing.schedule_id,
     )
 
 

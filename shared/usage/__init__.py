@@ -1,1 +1,25 @@
-"""What the operation log adds up to: figures by day, job, kind, actor and entity."""
+"""What the operation log adds up to: figures by day, job, kind, actor and entity, each operation counted once."""
+
+from shared.usage.counting import Counted, UsageCounter, recount
+from shared.usage.report import MOST_DAYS, Group, Grouping, Period, UsageReport, UsageRoom, usage_of, usage_report
+from shared.usage.store import SoFar, UsageStore
+from shared.usage.tally import Dimension, Figures, tally
+
+__all__ = [
+    "MOST_DAYS",
+    "Counted",
+    "Dimension",
+    "Figures",
+    "Group",
+    "Grouping",
+    "Period",
+    "SoFar",
+    "UsageCounter",
+    "UsageReport",
+    "UsageRoom",
+    "UsageStore",
+    "recount",
+    "tally",
+    "usage_of",
+    "usage_report",
+]

@@ -22,8 +22,8 @@ CorrectionOutcome = WithdrawalOutcome | RestitutionOutcome | ExpiresInThePast
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correction:
-    """Credits to add, or below zero to take. `reference` is the operator's own name for it. The last three are of
-    credits that are added.
+    """Credits to add, or below zero to take. `reference` is the operator's own name for it, and `actor` their key.
+    Price, currency and expiry are of credits that are added.
     """
 
     workspace_id: str
@@ -33,6 +33,7 @@ class Correction:
     unit_price: Decimal
     currency: str
     expires_at: datetime | None = None
+    actor: str | None = None
 
 
 def correct(ledger: Ledger, expiries: Expiries, wanted: Correction, render: Render, now: datetime) -> CorrectionOutcome:
@@ -48,6 +49,7 @@ def correct(ledger: Ledger, expiries: Expiries, wanted: Correction, render: Rend
             reason=wanted.reason,
             at=now,
             credits=-wanted.credits,
+            actor=wanted.actor,
         )
         return ledger.withdraw(withdrawal, lambda operation: render(Withdrawn(operation)))
     restitution = Restitution(
@@ -59,6 +61,7 @@ def correct(ledger: Ledger, expiries: Expiries, wanted: Correction, render: Rend
         reason=wanted.reason,
         at=now,
         expires_at=wanted.expires_at,
+        actor=wanted.actor,
     )
     told = ledger.look(wanted.workspace_id, call=restitution.call(""), balance=False).told
     return told or prepare(ledger, expiries, restitution.grant, now) or ledger.restore(restitution, render)

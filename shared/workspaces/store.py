@@ -16,6 +16,7 @@ from shared.ids import fingerprint, grant_id, new_workspace_id
 from shared.keys import Item, Key
 from shared.times import parse_rfc3339, to_rfc3339
 from shared.workspaces.api_keys import new_api_key
+from shared.workspaces.directory import put_pointer
 from shared.workspaces.key_commands import counted, forget
 from shared.workspaces.key_store import put_first
 from shared.workspaces.model import WORKSPACE_SCOPES, Scope, Workspace
@@ -91,6 +92,7 @@ class WorkspaceStore:
             put_new(self._work_table, _item(keys.workspace(workspace.workspace_id), _workspace_values(workspace))),
             *put_first(self._work_table, key),
             *account.open_account(self._credit_table, _starter_grant(workspace, starter_credits, currency)),
+            put_pointer(self._work_table, workspace.workspace_id),
         ]
         if idempotency_key is not None:
             writes.insert(0, put_new(self._work_table, _item(_call_key(idempotency_key), _call_values(opened))))

@@ -26,7 +26,8 @@ _NO_TIME = datetime.fromtimestamp(0, UTC)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopUp:
     """Credits to add. `reference` is the operator's own name for it, such as an invoice; `unit_price` is per credit.
-    Of several grants the one with the lowest `priority` is drawn first; None for that of its kind.
+    Of several grants the one with the lowest `priority` is drawn first; None for that of its kind. `actor` is the
+    operator's key.
     """
 
     workspace_id: str
@@ -37,6 +38,7 @@ class TopUp:
     reference: str
     priority: int | None = None
     expires_at: datetime | None = None
+    actor: str | None = None
 
 
 TopUpOutcome = Granted | GrantReplayed | GrantReferenceReused | UnknownWorkspace | ExpiresInThePast
@@ -60,4 +62,4 @@ def top_up(ledger: Ledger, expiries: Expiries, wanted: TopUp, now: datetime) -> 
         reference=wanted.reference,
     )
     told = None if grant.expires_at is None else ledger.given(grant)
-    return told or prepare(ledger, expiries, grant, now) or ledger.grant(grant)
+    return told or prepare(ledger, expiries, grant, now) or ledger.grant(grant, actor=wanted.actor)

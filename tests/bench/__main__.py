@@ -11,7 +11,20 @@ import typer
 from rich.console import Console
 
 from productsync.stack import EmbeddedStack
-from tests.bench import calls, cost, deployed, deployed_rules, guard, loading, preparing, rules, speed, traffic
+from tests.bench import (
+    calls,
+    cost,
+    deployed,
+    deployed_rules,
+    exporting,
+    guard,
+    loading,
+    preparing,
+    rules,
+    speed,
+    traffic,
+    usage,
+)
 from tests.bench.report import Report
 from tests.bench.workbench import Workbench, embedded_workbench
 
@@ -29,6 +42,8 @@ class Part(StrEnum):
     RULES = "rules"
     API = "api"
     PREPARING = "preparing"
+    EXPORTS = "exports"
+    USAGE = "usage"
 
 
 def main(
@@ -65,6 +80,11 @@ def main(
                 _traffic(report, stack)
         if part in {None, Part.PREPARING}:
             _preparing(report, rows, folder)
+        if part in {None, Part.USAGE}:
+            with embedded_workbench(folder / "usage-stack") as workbench:
+                _usage(report, workbench)
+        if part in {None, Part.EXPORTS}:
+            _exporting(report, folder)
     if report.missed:
         console.print(f"[bold red]{len(report.missed)} figure(s) missed.[/bold red]")
         raise typer.Exit(1)
@@ -165,6 +185,22 @@ def _traffic(report: Report, stack: EmbeddedStack) -> None:
     with report.console.status("Calling the deployed platform"):
         figures = list(traffic.Bench(stack).figures())
     report.show("Calls to the deployed platform", figures)
+
+
+def _usage(report: Report, workbench: Workbench) -> None:
+    bench = usage.Bench(workbench)
+    with report.console.status("Counting operations"):
+        costs = list(bench.costs())
+    report.show("Counting operations into usage", costs)
+    with report.console.status(f"Asking for a month of {usage.MILLION:,} operations"):
+        answers = list(bench.answers())
+    report.show("Usage of a month", answers)
+
+
+def _exporting(report: Report, folder: Path) -> None:
+    with report.console.status(f"Exporting {exporting.OPERATIONS:,} operations"):
+        figures = list(exporting.figures(folder))
+    report.show("Exporting a month", figures)
 
 
 def _preparing(report: Report, rows: int, folder: Path) -> None:

@@ -21,9 +21,10 @@ from shared.keys import schedules as schedule_rows
 from shared.schedules.model import Schedule
 from shared.schedules.scheduler import Scheduler, Target
 from shared.times import utc_now
+from shared.usage.store import UsageStore
 from tests.bench.accounts import Accounts
 from tests.bench.guard import CREDITS, SIZES, THREADS, Bench, put_copies
-from tests.bench.report import Figure, at_most, exactly
+from tests.bench.report import Figure, exactly
 from tests.bench.workbench import WORK_TABLE
 from tests.support.waiting import until
 
@@ -89,7 +90,8 @@ class Deployed:
         self._work_table = stack.outputs["WorkTable"]
         self._accounts = Accounts(bench.accounts.client, stack.outputs["CreditTable"], self._work_table)
         self._guard = FunctionLog(stack, "CreditGuardLogGroup")
-        self._announcer = FunctionLog(stack, "CreditAnnouncerLogGroup")
+        self._follower = FunctionLog(stack, "CreditFollowerLogGroup")
+        self._usage = UsageStore(bench.accounts.client, stack.outputs["UsageTable"])
         configuration = stack.aws.lambda_().get_function_configuration(FunctionName=stack.outputs["CreditGuard"])
         self._target = Target.from_environment(configuration["Environment"]["Variables"])
 
@@ -114,13 +116,9 @@ class Deployed:
         yield exactly("by all of them: workspaces that the guard attended", len(attended - {last}), 0)
         yield exactly("by one more, to zero: invocations of the guard", len(by_the_last), 1)
         yield exactly(f"of {crossings} thresholds crossed: announced", len(self._announced(spenders)), crossings)
-        # The last one falls under all of them at once.
-        crossing = crossings + 1
-        yield at_most(
-            f"by {crossing} charges that cross: invocations of the announcer",
-            len(self._announcer.invocations()),
-            crossing,
-        )
+        counted = [self._usage.so_far(workspace_id) for workspace_id in (*spenders, last)]
+        yield exactly("of all of them: counted as usage", sum(each.operations for each in counted), CHARGES + 1)
+        yield Figure("for that: invocations of the follower", len(self._follower.invocations()))
         yield Figure(f"charges per second, {SPENDERS} at a time", CHARGES / seconds)
 
     def switches(self) -> Iterator[Figure]:
@@ -196,4 +194,4 @@ class Deployed:
 
     def _announced(self, workspace_ids: Iterable[str]) -> list[dict[str, Any]]:
         wanted = set(workspace_ids)
-        return [line for line in self._announcer.told(ANNOUNCED) if line["workspace_id"] in wanted]
+        return [line for line in self._follower.told(ANNOUNCED) if line["workspace_id"] in wanted]

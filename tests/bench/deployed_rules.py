@@ -64,9 +64,8 @@ def _open(stack: EmbeddedStack) -> tuple[Caller, Books]:
         aws_access_key_id="test",
         aws_secret_access_key="test",
     )
-    tables = Tables(stack.outputs["CreditTable"], stack.outputs["CatalogTable"], stack.outputs["WorkTable"])
     customer = Caller(operator.endpoint, opened["api_key"]["secret"], opened["workspace_id"])
-    return customer, Books(customer.workspace_id, client, tables)
+    return customer, Books(customer.workspace_id, client, Tables.of(stack))
 
 
 def _put(customer: Caller, definition: RuleDefinition) -> None:

@@ -36,7 +36,7 @@ from tests.bench.feed import write_feed
 from tests.bench.report import Compared, Figure, at_least, at_most, exactly
 from tests.bench.speed import DELAYS
 from tests.bench.wire import NO_DELAY, Network, Usage
-from tests.bench.workbench import BUCKET, CATALOG_TABLE, CREDIT_TABLE, CREDITS, WORK_TABLE, Workbench
+from tests.bench.workbench import BUCKET, CATALOG_TABLE, CREDIT_TABLE, CREDITS, TABLES, WORK_TABLE, Workbench
 from tests.support.money import World
 from tests.support.rules import Stream
 
@@ -96,7 +96,7 @@ class Bench:
         self._accounts = Accounts(self._client, CREDIT_TABLE, WORK_TABLE)
         self._rules = RuleStore(self._client, WORK_TABLE)
         self._passes = PassStore(self._client, WORK_TABLE)
-        self._stream = Stream(World(workbench.endpoint, CREDIT_TABLE, CATALOG_TABLE, WORK_TABLE, BUCKET))
+        self._stream = Stream(World(workbench.endpoint, *TABLES, BUCKET))
 
     # --- what there is ---
 

@@ -22,7 +22,7 @@ from shared.catalog import CatalogStore
 from shared.credits import Channel, Ledger, PriceList
 from shared.dynamo.client import dynamodb_client
 from shared.feeds.store import FeedStore
-from shared.ids import new_upload_id
+from shared.ids import new_key_id, new_upload_id
 from shared.runs.artifacts import RunArtifacts, upload_key
 from shared.runs.commands import Started, StartRun, start_run
 from shared.runs.model import Run, RunState
@@ -37,7 +37,12 @@ from tests.bench.wire import NO_DELAY, Network, Usage, Wire
 
 CREDITS = 1_000_000_000
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
-CREDIT_TABLE, CATALOG_TABLE, WORK_TABLE = TABLES = ("CreditTable", "CatalogTable", "WorkTable")
+CREDIT_TABLE, CATALOG_TABLE, WORK_TABLE, USAGE_TABLE = TABLES = (
+    "CreditTable",
+    "CatalogTable",
+    "WorkTable",
+    "UsageTable",
+)
 BUCKET = "bench"
 FEED = "bench"
 
@@ -106,6 +111,7 @@ class Workbench:
             "CREDIT_TABLE": CREDIT_TABLE,
             "CATALOG_TABLE": CATALOG_TABLE,
             "WORK_TABLE": WORK_TABLE,
+            "USAGE_TABLE": USAGE_TABLE,
             "DATA_BUCKET": BUCKET,
             "PREPARE_QUEUE_URL": "",
             "IMPORT_QUEUE_URL": "",
@@ -167,6 +173,7 @@ class Workbench:
             channel=Channel.API,
             request_id=upload_id,
             idempotency_key=upload_id,
+            actor=new_key_id(utc_now()),
         )
         started = start_run(
             wish,

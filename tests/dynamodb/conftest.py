@@ -30,6 +30,7 @@ def world(stack: EmbeddedStack, tables: Tables, dynamodb: DynamoDBClient) -> Wor
         credit_table=_copy(dynamodb, tables.credit),
         catalog_table=_copy(dynamodb, tables.catalog, stream=True),
         work_table=_copy(dynamodb, tables.work),
+        usage_table=_copy(dynamodb, tables.usage),
         bucket=BUCKET,
     )
 

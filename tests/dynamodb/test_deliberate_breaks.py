@@ -34,6 +34,9 @@
 | what waits for rules: nothing was merged into it since | 5 | a change while a worker drains |
 | the backlog is over: nothing was added since | 5 | a change when a worker is done |
 | a second look after changes were kept | 5 | a top-up between refusal and entry |
+| a run remembers which unchanged records the log was told of | 4 | an import creates, updates and skips |
+| the last move of a run brings its note along | 4 | what is left at the end has an entry of its own |
+| the marker's condition: it was not counted | 4 | what comes twice is counted once |
 
 A story that is named here passes in its own file; it is run again on the broken code, and must not pass.
 """
@@ -55,9 +58,10 @@ from shared.credits import OperationIdReused, Replayed, account, drawing, ledger
 from shared.dynamo import transactions
 from shared.rules import backlog, changes, meters
 from shared.rules import firing as rule_firing
+from shared.runs import ending, worker
 from shared.runs import store as runs_store
-from shared.runs import worker
 from shared.schedules import firing, history, scheduler, syncs
+from shared.usage import counting
 from tests.dynamodb import test_drains as drains
 from tests.dynamodb import test_faults as faults_stories
 from tests.dynamodb import test_firing as firings
@@ -67,6 +71,8 @@ from tests.dynamodb import test_ledger as ledgers
 from tests.dynamodb import test_levels as levels
 from tests.dynamodb import test_restitutions as restitutions
 from tests.dynamodb import test_rules as rules
+from tests.dynamodb import test_tracing as tracing
+from tests.dynamodb import test_usage as usage
 from tests.dynamodb import test_withdrawals as withdrawals
 from tests.support import rules as rules_support
 from tests.support.automation import Office
@@ -192,6 +198,14 @@ BREAKS = {
         (rule_firing,),
     ),
     "depth": Break("_ready", rule_firing._Turn, "firing.depth > self._room.limits.max_depth", "firing.depth > 99"),
+    "run: noted": Break(
+        "_commit",
+        worker._Leg,
+        "after = noted(planning.after_step(self._run, step, self._shop.prices, now))",
+        "after = planning.after_step(self._run, step, self._shop.prices, now)",
+    ),
+    "run: its end": Break("end_run", ending, "if not unchanged:", "if True:", (worker,)),
+    "usage: marker": Break("put_new", counting, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"'),
     "backlog: merged": Break("_still", backlog, '"#token = :token"', '"(#token = :token OR attribute_exists(pk))"'),
     "backlog: over": Break(
         "finish",
@@ -320,6 +334,12 @@ CATCHES: list[tuple[str, Story]] = [
         "backlog: over",
         lambda opens, _: rules.TestOutOfCredits().test_what_comes_when_a_worker_is_done_is_not_forgotten(shops(opens)),
     ),
+    (
+        "run: noted",
+        lambda opens, _: imports.test_an_import_creates_updates_and_skips(opens, skip_unchanged=True),
+    ),
+    ("run: its end", lambda opens, _: tracing.test_what_is_left_at_the_end_has_an_entry_of_its_own(opens)),
+    ("usage: marker", lambda opens, _: usage.test_what_comes_twice_is_counted_once(usage.Books(opens(1).world))),
     (
         "backlog: second look",
         lambda opens, _: rules.TestOutOfCredits().test_a_top_up_between_refusal_and_entry_is_not_missed(shops(opens)),

@@ -56,6 +56,7 @@ def functions(world: World, stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatc
         "CREDIT_TABLE": world.credit_table,
         "CATALOG_TABLE": world.catalog_table,
         "WORK_TABLE": world.work_table,
+        "USAGE_TABLE": world.usage_table,
         "DATA_BUCKET": world.bucket,
         "PREPARE_QUEUE_URL": queue,
         "IMPORT_QUEUE_URL": queue,

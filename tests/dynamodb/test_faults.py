@@ -151,7 +151,7 @@ def test_cancelling_and_resuming_get_through(open_account: OpenAccount, fault: F
 
     assert isinstance(resume_run(runs, story.ledger(), story.now(), clock()), Run)
     line.requests.clear()
-    cancelled = cancel_run(runs, story.now(), clock())
+    cancelled = cancel_run(runs, story.ledger(), story.now(), clock())
     assert isinstance(cancelled, Run)
     assert story.now() == cancelled
 

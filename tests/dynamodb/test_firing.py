@@ -574,7 +574,7 @@ def test_a_run_that_is_cancelled_keeps_what_it_cost(open_account: OpenAccount, c
     run = started(here.fire())
     here.prepare(run, a_feed(5))
     assert here.carry_out(run).state is RunState.PAUSED
-    cancel_run(here.account.world.runs(), here.now(run), clock())
+    cancel_run(here.account.world.runs(), here.account.ledger(), here.now(run), clock())
     here.account.ledger().grant(here.account.a_grant("top-up", 10))
     clock.advance(hours=1)
     started(here.fire())

@@ -177,7 +177,7 @@ class FiringMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def a_run_is_cancelled(self, data: st.DataObject) -> None:
         run = self.here.now(data.draw(st.sampled_from(self.model.runs_going)))
-        cancelled = cancel_run(self.here.account.world.runs(), run, self.clock())
+        cancelled = cancel_run(self.here.account.world.runs(), self.here.account.ledger(), run, self.clock())
         assert isinstance(cancelled, Run)
         self._note_work(cancelled)
 

@@ -314,7 +314,7 @@ def test_records_that_change_all_the_time_do_not_stop_a_run(open_account: OpenAc
 def test_a_cancelled_run_stops_where_it_is_and_keeps_what_it_paid_for(open_account: OpenAccount, credits: int) -> None:
     story = Import.start(open_account(credits), a_feed(450))
     dynamodb = story.account.world.dynamodb()
-    cancel = meanwhile(lambda: cancel_run(story.runs(), story.now(), story.account.clock()))
+    cancel = meanwhile(lambda: cancel_run(story.runs(), story.ledger(), story.now(), story.account.clock()))
     Line(dynamodb, script=at_commit(1, cancel))
 
     run = story.work(dynamodb)
@@ -323,7 +323,7 @@ def test_a_cancelled_run_stops_where_it_is_and_keeps_what_it_paid_for(open_accou
     assert len(story.account.records("product", "category")) == 97
     assert story.account.balance().available == credits - 97
     story.account.check_the_books("product", "category")
-    assert isinstance(cancel_run(story.runs(), run, story.account.clock()), NotPossible)
+    assert isinstance(cancel_run(story.runs(), story.ledger(), run, story.account.clock()), NotPossible)
     assert story.work().state is RunState.CANCELLED
 
 

@@ -240,7 +240,7 @@ def test_what_a_run_did_not_bring_to_its_end_is_fetched_again(
         supplier.answers = [with_etag(b"sku\na\n", '"one"')]
     prepared = story.prepare(story.start())
     if ended == "cancelled":
-        cancel_run(story.account.world.runs(), prepared, story.account.clock())
+        cancel_run(story.account.world.runs(), story.account.ledger(), prepared, story.account.clock())
     run = story.carry_out(prepared)
     assert run.state.value == ended
     after = story.prepare(story.start())
@@ -405,7 +405,7 @@ def test_a_run_that_is_cancelled_while_it_is_fetched_stays_cancelled(story: Stor
     s3 = story.account.world.s3()
 
     def meanwhile(_request: Any, send: Any) -> Any:
-        cancel_run(story.account.world.runs(), run, story.account.clock())
+        cancel_run(story.account.world.runs(), story.account.ledger(), run, story.account.clock())
         return send()
 
     Line(s3, script=lambda _index, operation: meanwhile if operation == "PutObject" else None)

@@ -102,7 +102,7 @@ def test_a_worker_that_meets_a_paused_run_and_credits_lets_it_go_on(open_account
 def test_a_cancelled_run_is_not_paused_as_well(open_account: OpenAccount) -> None:
     story = Import.start(open_account(40), a_feed(100))
     story.work()
-    cancelled = cancel_run(story.runs(), story.now(), story.account.clock())
+    cancelled = cancel_run(story.runs(), story.ledger(), story.now(), story.account.clock())
     assert isinstance(cancelled, Run)
     assert (cancelled.state, cancelled.paused_at, cancelled.pause_reason) == (RunState.CANCELLED, None, None)
 

@@ -136,7 +136,7 @@ def test_what_can_be_done_with_a_run_in_each_state(
     else:
         assert resumed == NotPossible(here)
     # As it was seen before it was resumed: the cancelling looks again.
-    cancelled = cancel_run(runs, here, clock())
+    cancelled = cancel_run(runs, account.ledger(), here, clock())
     if here.state.is_over:
         assert cancelled == NotPossible(here)
     else:

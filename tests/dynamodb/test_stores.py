@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from shared.catalog import Record, RecordFilter, cursor_behind, put_record
-from shared.credits import Action, OperationFilter, OperationKind, OperationLog
+from shared.credits import (
+    Action,
+    Committed,
+    OperationFilter,
+    OperationKind,
+    OperationLog,
+    RefusalReason,
+    Verdict,
+)
 from shared.ids import new_run_id, operation_id
 from shared.runs.artifacts import Rejection
 from shared.runs.model import Counts, Cursor, Failure, PauseReason, Run, RunState
@@ -207,6 +215,33 @@ def test_the_log_is_listed_newest_first_over_days_and_pages(open_account: OpenAc
     assert clock() == MORNING
 
 
+def test_the_log_is_asked_for_who_had_it_done_and_what_became_of_it(open_account: OpenAccount) -> None:
+    account = open_account(100)
+    ledger = account.ledger()
+    entries = {
+        "charged": replace(account.plan("charged", 2), actor="key_1"),
+        "refused": replace(account.plan("refused", 0), actor="nightly", refused=RefusalReason.OUT_OF_CREDITS),
+        "free": replace(account.plan("free", 0), actor="key_1"),
+        "nobody's": account.plan("nobody's", 1),
+    }
+    for plan in entries.values():
+        assert isinstance(ledger.commit(plan), Committed)
+    log = OperationLog(plain_dynamodb(account.world), account.world.credit_table)
+
+    def listed(**terms: Any) -> set[str]:
+        wanted = replace(OperationFilter(since=MORNING, until=MORNING), **terms)
+        found = {entry.operation_id for entry in log.all(account.workspace_id, wanted)}
+        return {name for name, plan in entries.items() if plan.operation_id in found}
+
+    assert listed() == entries.keys()
+    assert listed(actor="key_1") == {"charged", "free"}
+    assert listed(outcome=Verdict.CHARGED) == {"charged", "nobody's"}
+    assert listed(outcome=Verdict.REFUSED) == {"refused"}
+    assert listed(outcome=Verdict.FREE) == {"free"}
+    assert listed(outcome=Verdict.FREE, actor="key_1", kind=OperationKind.API_CALL) == {"free"}
+    assert listed(outcome=Verdict.REFUSED, actor="key_1") == set()
+
+
 def test_a_listing_of_years_without_operations_is_cut_into_bounded_pages(open_account: OpenAccount) -> None:
     account = open_account(10)
     account.ledger().commit(account.plan("long ago"))
@@ -250,6 +285,8 @@ def a_run(account: Account, **changes: Any) -> Run:
                 "paused_at": MORNING,
                 "cursor": Cursor(40, 12_345),
                 "by_entity": {"product": Counts(1, 2, 3, 4, 5, 6)},
+                "started_by": "key_1",
+                "noted": {"product": 2},
                 "records": 100,
                 "rows_read": 120,
                 "duplicates": 4,

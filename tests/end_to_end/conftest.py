@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from shared.credits import Action, Channel, Committed, Ledger, OperationKind, Pl
 from shared.ids import operation_id
 from shared.times import utc_now
 from tests.support.api import Caller, expect
+from tests.support.command import Command
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -40,6 +42,12 @@ def new_customer(operator: Caller) -> Callable[[], Caller]:
 @pytest.fixture
 def customer(new_customer: Callable[[], Caller]) -> Caller:
     return new_customer()
+
+
+@pytest.fixture
+def command(customer: Caller, tmp_path: Path) -> Command:
+    """Runs commands as the customer."""
+    return Command(customer, tmp_path / "home")
 
 
 @pytest.fixture

@@ -4,54 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from productsync import ApiProblem, Client
-from productsync.cli import app
 from tests.support.api import Caller
-
-Command = Callable[..., Result]
-
-
-@pytest.fixture
-def command(customer: Caller, tmp_path: Path) -> Command:
-    """Runs a command as the customer, or with another key of theirs."""
-
-    def run(*arguments: str, key: str | None = None, exit_code: int = 0) -> Result:
-        known = {
-            "PRODUCTSYNC_ENDPOINT": customer.endpoint,
-            "PRODUCTSYNC_API_KEY": customer.key if key is None else key,
-            "PRODUCTSYNC_HOME": str(tmp_path / "home"),
-        }
-        result = CliRunner().invoke(app, list(arguments), env=known)
-        assert result.exit_code == exit_code, result.output
-        return result
-
-    return run
-
-
-def answer(command: Command, *arguments: str, **given: Any) -> Any:
-    return json.loads(command(*arguments, "--json", **given).stdout)
+from tests.support.command import Command
 
 
 def test_a_key_is_made_used_rotated_and_revoked(command: Command) -> None:
-    made = answer(command, "keys", "create", "ERP", "--scope", "read", "--scope", "configure")
-    assert answer(command, "credits", key=made["secret"])["available"] == 5_000
+    made = command.json("keys", "create", "ERP", "--scope", "read", "--scope", "configure")
+    assert command.json("credits", key=made["secret"])["available"] == 5_000
     refused = command("records", "set", "product", "a", "title=Drill", key=made["secret"], exit_code=1)
     assert "may not be allowed" in refused.stderr
 
-    rotated = answer(command, "keys", "rotate", made["key_id"], "--overlap-seconds", "600")
+    rotated = command.json("keys", "rotate", made["key_id"], "--overlap-seconds", "600")
     for secret in (made["secret"], rotated["secret"]):
-        answer(command, "credits", key=secret)
-    answer(command, "keys", "revoke", made["key_id"])
+        command.json("credits", key=secret)
+    command.json("keys", "revoke", made["key_id"])
     command("credits", key=made["secret"], exit_code=1)
 
-    listed = {key["key_id"]: key for key in answer(command, "keys", "list")["items"]}
+    listed = {key["key_id"]: key for key in command.json("keys", "list")["items"]}
     assert listed[made["key_id"]]["state"] == "revoked"
     assert listed[made["key_id"]]["replaced_by"] == rotated["key_id"]
     assert listed[rotated["key_id"]]["state"] == "active"
@@ -71,7 +46,7 @@ def test_a_file_is_pushed_and_read_again(command: Command, tmp_path: Path) -> No
     file = tmp_path / "products.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
-    told = answer(command, "records", "push", str(file), "product", exit_code=1)
+    told = command.json("records", "push", str(file), "product", exit_code=1)
     assert (told["created"], told["updated"], told["records"]) == (101, 1, 105)
     assert [(one["place"], one["status"]) for one in told["refused"]] == [
         ("line 104", 422),
@@ -80,12 +55,12 @@ def test_a_file_is_pushed_and_read_again(command: Command, tmp_path: Path) -> No
     ]
     assert told["calls"] == 2
     assert told["credits"] == 2 + 101 + 1
-    assert answer(command, "credits")["available"] == 5_000 - told["credits"]
+    assert command.json("credits")["available"] == 5_000 - told["credits"]
 
     read = command("records", "list", "product", "--all", "--prefix", "p00", "--json").stdout.splitlines()
     assert sorted(json.loads(line)["key"] for line in read) == [f"p00{digit}" for digit in range(10)]
 
-    again = answer(command, "records", "push", str(file), "product", exit_code=1)
+    again = command.json("records", "push", str(file), "product", exit_code=1)
     assert (again["created"], again["unchanged"]) == (0, 100)
 
 

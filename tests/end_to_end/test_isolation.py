@@ -406,7 +406,9 @@ def is_meter(place: str) -> bool:
 @pytest.mark.parametrize("channel", ["key", "person"])
 def test_from_another_workspace_everything_is_as_if_it_were_not_there(world: World, channel: str) -> None:
     stranger = world.new_workspace()
-    caller = stranger if channel == "key" else person_of(world.stack, world.operator, stranger.workspace_id)
+    caller = (
+        stranger if channel == "key" else person_of(world.stack, world.operator, stranger.workspace_id, in_finance=True)
+    )
     caller.get("/credits")
     balance = stranger.get("/credits")
     before = world.deployment.at_rest()

@@ -30,6 +30,7 @@ BEYOND_SCHEMAS = {
     "putSchedule": r"feed_id|rule_id|expression|time_zone|body",
     # Of two times the one that has to be the earlier, or later than now.
     "listOperations": r"from",
+    "getUsage": r"from|to",
     "createKey": r"expires_at",
     "topUp": r"expires_at",
     "correctCredits": r"expires_at",

@@ -35,6 +35,8 @@ def _passes(wanted: Any, value: Any) -> bool:
             return value not in unwanted
         case {"suffix": str(suffix)}:
             return isinstance(value, str) and value.endswith(suffix)
+        case {"prefix": str(prefix)}:
+            return isinstance(value, str) and value.startswith(prefix)
         case {"exists": True}:
             return True
         case _:

@@ -5,6 +5,7 @@ what must come of it.
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,12 +15,13 @@ import simplejson
 
 from shared.catalog import Record
 from shared.catalog.records import record_item
-from shared.credits import Action, Channel, Ledger, PriceList
+from shared.credits import Action, Channel, Ledger, PriceList, RecordCounts
 from shared.ids import new_run_id, new_upload_id
 from shared.runs.artifacts import Manifest
 from shared.runs.model import Run, RunState
 from shared.runs.store import RunStore, put_new_run
 from shared.runs.worker import Workshop, work
+from shared.tracing import Tracer
 from tests.support.money import MORNING, Account, plain_dynamodb
 
 if TYPE_CHECKING:
@@ -194,6 +196,28 @@ class Import:
         operations = [entry for entry in self.account.operations() if entry.run_id == run.run_id]
         assert sum(entry.credits for entry in operations) == expected.credits
         self.account.check_the_books(*MAPPED)
+        self.check_the_log()
+
+    def check_the_log(self) -> None:
+        """That the entries of the run tell of each record that it met once, and which of them they wrote."""
+        run = self.now()
+        tracer = Tracer(self.runs(), self.account.world.artifacts(), self.account.world.catalog())
+        told: dict[str, RecordCounts] = {}
+        written: Counter[Name] = Counter()
+        for entry in (each for each in self.account.operations() if each.run_id == run.run_id):
+            for entity, counts in entry.records.items():
+                told[entity] = told.get(entity, RecordCounts()) + counts
+            names = list(tracer.records_written(entry))
+            assert len(names) == sum(counts.created + counts.updated for counts in entry.records.values())
+            assert sum(counts.credits for counts in entry.records.values()) == entry.credits
+            written.update(names)
+        counted = {
+            entity: RecordCounts(each.created, each.updated, each.unchanged, credits=each.credits)
+            for entity, each in run.by_entity.items()
+        }
+        assert told == {entity: counts for entity, counts in counted.items() if counts != RecordCounts()}
+        assert written.keys() <= self.feed.keys()
+        assert not written or max(written.values()) == 1
 
 
 def put_prepared(account: Account, run: Run, feed: Mapping[Name, Attributes], *, skip_unchanged: bool = True) -> None:

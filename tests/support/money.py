@@ -68,6 +68,7 @@ class World:
     credit_table: str
     catalog_table: str
     work_table: str
+    usage_table: str
     bucket: str
 
     def dynamodb(self) -> DynamoDBClient:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import boto3
+
 from productsync.sign_in import NewPasswordWanted, Place, UserPool
 from tests.support.api import Caller, expect
 
@@ -33,7 +35,18 @@ def tokens_of(stack: EmbeddedStack, added: dict[str, Any]) -> dict[str, Any]:
     return pool.choose_password(wanted, PASSWORD)
 
 
-def person_of(stack: EmbeddedStack, operator: Caller, workspace_id: str) -> Caller:
-    """Somebody who has signed in to the workspace."""
-    tokens = tokens_of(stack, let_in(operator, workspace_id))
+def person_of(stack: EmbeddedStack, operator: Caller, workspace_id: str, *, in_finance: bool = False) -> Caller:
+    """Somebody who has signed in to the workspace; `in_finance`, from its finance department."""
+    added = let_in(operator, workspace_id)
+    if in_finance:
+        pool, _, _ = stack.outputs["SignIn"].partition("/")
+        cognito = boto3.client(
+            "cognito-idp",
+            endpoint_url=stack.state.aws_endpoint,
+            region_name=stack.state.region,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        cognito.admin_add_user_to_group(UserPoolId=pool, Username=added["email"], GroupName="finance")
+    tokens = tokens_of(stack, added)
     return Caller(operator.endpoint, tokens["IdToken"], workspace_id)

@@ -57,6 +57,7 @@ _TOP_UP = {"credits": 1, "unit_price": "0.01", "reference": "isolation"}
 _VOID = {"reference": "isolation", "reason": "isolation"}
 _CORRECTION = {"credits": -1, "reference": "isolation", "reason": "isolation"}
 _READ, _WRITE, _CONFIGURE, _OPERATOR = ("read",), ("write",), ("configure",), ("operator",)
+_FINANCE = ("finance",)
 _KEYS = ("configure", "operator")
 
 CALLS = {
@@ -98,6 +99,14 @@ CALLS = {
     "POST /rules/{rule_id}/preview": Call(_READ, 404, {}),
     "GET /operations": Call(_READ, 200, query="job_id=<feed_id>&run_id=<run_id>"),
     "GET /operations/{operation_id}": Call(_READ, 404),
+    "GET /operations/{operation_id}/records": Call(_READ, 404),
+    "GET /usage": Call(_READ, 200, query="group_by=job"),
+    "POST /exports": Call(_FINANCE, 202, {}),
+    "GET /exports": Call(_FINANCE, 200),
+    "GET /exports/{export_id}": Call(_FINANCE, 404),
+    "POST /audits": Call(_FINANCE, 202),
+    "GET /audits": Call(_FINANCE, 200),
+    "GET /audits/{audit_id}": Call(_FINANCE, 404),
     "GET /records/{entity}": Call(_READ, 200),
     "POST /records/{entity}/batch": Call(_WRITE, 200, _BATCH),
     "GET /records/{entity}/{key+}": Call(_READ, 404),

@@ -23,11 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The names of the three tables."""
+    """The names of the tables."""
 
     credit: str
     catalog: str
     work: str
+    usage: str
+
+    @classmethod
+    def of(cls, stack: EmbeddedStack) -> Tables:
+        outputs = stack.outputs
+        return cls(outputs["CreditTable"], outputs["CatalogTable"], outputs["WorkTable"], outputs["UsageTable"])
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +46,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
 @pytest.fixture(scope="session")
 def tables(stack: EmbeddedStack) -> Tables:
     """The tables of the stack."""
-    return Tables(stack.outputs["CreditTable"], stack.outputs["CatalogTable"], stack.outputs["WorkTable"])
+    return Tables.of(stack)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,9 @@ from samtranslator.yaml_helper import yaml_parse
 from functions.api.edge.headers import SECURITY
 from productsync.stack.build import PYTHON_VERSION
 from productsync.stack.deploy import ON_AWS
+from shared.audits.store import DOORBELL as AUDIT_DOORBELL
 from shared.credits.levels import FULL, THRESHOLDS
+from shared.exports.store import DOORBELL as EXPORT_DOORBELL
 from shared.rules.doorbells import RuleDoorbell
 from shared.runs.store import Doorbell
 from shared.schedules.store import DOORBELL as SCHEDULE_DOORBELL
@@ -28,19 +30,24 @@ TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
 
 FUNCTIONS = {
     "Api",
+    "Auditor",
     "Authorizer",
-    "CreditAnnouncer",
+    "CreditFollower",
     "CreditGuard",
     "CreditSweep",
+    "DailyAudits",
     "FeedPreparer",
     "GrantExpiry",
     "ImportWorker",
+    "MonthlyExports",
     "OperatorApi",
     "PublicApi",
+    "ReportsApi",
     "RuleRunner",
     "RuleWorker",
     "RunDispatcher",
     "ScheduleRunner",
+    "UsageExporter",
 }
 
 OPERATORS = {
@@ -84,8 +91,6 @@ ROUTES = {
     ("GET", "/schedules/{schedule_id}"),
     ("PUT", "/schedules/{schedule_id}"),
     ("DELETE", "/schedules/{schedule_id}"),
-    ("GET", "/operations"),
-    ("GET", "/operations/{operation_id}"),
     ("GET", "/records/{entity}"),
     ("POST", "/records/{entity}/batch"),
     ("GET", "/records/{entity}/batch"),
@@ -97,6 +102,20 @@ ROUTES = {
     ("PATCH", "/records/{entity}/{key+}"),
     ("DELETE", "/records/{entity}/{key+}"),
 }
+
+REPORTS = {
+    ("GET", "/operations"),
+    ("GET", "/operations/{operation_id}"),
+    ("GET", "/operations/{operation_id}/records"),
+    ("GET", "/usage"),
+    ("POST", "/exports"),
+    ("GET", "/exports"),
+    ("GET", "/exports/{export_id}"),
+    ("POST", "/audits"),
+    ("GET", "/audits"),
+    ("GET", "/audits/{audit_id}"),
+}
+"""What is asked about where credits went."""
 
 THE_REST = {(method, "/{proxy+}") for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")}
 """What no route takes: the function answers it as a problem."""
@@ -257,6 +276,11 @@ def test_the_api_alone_deletes_records_and_definitions_and_the_rules_worker_what
         "ApiRole": {"CatalogTable", "WorkTable"},
         # What was remembered of calls that came to nothing.
         "OperatorApiRole": {"WorkTable"},
+        # The same, and what says that an export is under way.
+        "ReportsApiRole": {"WorkTable"},
+        # What says that an audit is under way.
+        "AuditorRole": {"WorkTable"},
+        "UsageExporterRole": {"WorkTable"},
         "RuleWorkerRole": {"WorkTable"},
     }
 
@@ -272,7 +296,8 @@ def test_who_reads_files_is_told_which_are_missing() -> None:
         if "s3:ListBucket" in as_list(statement["Action"]):
             listers[role] = set(as_list(statement["Condition"]["StringLike"]["s3:prefix"]))
     assert readers == listers
-    assert set(readers) == {"ApiRole", "FeedPreparerRole", "ImportWorkerRole"}
+    reports = {"AuditorRole", "ReportsApiRole", "UsageExporterRole"}
+    assert set(readers) == {"ApiRole", "FeedPreparerRole", "ImportWorkerRole", *reports}
 
 
 def test_what_is_public_is_answered_without_any_rights_but_to_log_and_trace() -> None:
@@ -315,6 +340,23 @@ def test_tables_are_recoverable_encrypted_and_kept(table: str) -> None:
     assert resource["UpdateReplacePolicy"] == "Retain"
 
 
+def test_usage_is_derived_encrypted_and_written_by_those_who_count_alone() -> None:
+    properties = resources()["UsageTable"]["Properties"]
+    assert properties["SSESpecification"] == {"SSEEnabled": True}
+    assert properties["BillingMode"] == "PAY_PER_REQUEST"
+    assert properties["TimeToLiveSpecification"] == {"AttributeName": "forget_at", "Enabled": True}
+    # It is counted from the log, and can be counted again: no backup, and nobody follows it.
+    assert properties.keys().isdisjoint({"PointInTimeRecoverySpecification", "StreamSpecification"})
+    rights: dict[str, set[str]] = {}
+    for role, statement in statements():
+        if "UsageTable" in refers_to(statement["Resource"]):
+            rights.setdefault(role, set()).update(as_list(statement["Action"]))
+    writing = {role for role, actions in rights.items() if actions - {"dynamodb:GetItem", "dynamodb:Query"}}
+    assert writing == {"AuditorRole", "CreditFollowerRole"}
+    assert rights["CreditFollowerRole"] == {"dynamodb:PutItem", "dynamodb:UpdateItem"}
+    assert rights["AuditorRole"] == {"dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"}
+
+
 def test_the_work_table_streams_the_new_image_and_the_others_both() -> None:
     tables = of_type("AWS::DynamoDB::Table")
     for table in ("CatalogTable", "CreditTable"):
@@ -331,7 +373,7 @@ def test_the_bucket_is_private_encrypted_and_kept() -> None:
     assert resource["DeletionPolicy"] == "RetainExceptOnCreate"
     assert resource["UpdateReplacePolicy"] == "Retain"
     expiry = {rule["Id"]: rule.get("ExpirationInDays") for rule in properties["LifecycleConfiguration"]["Rules"]}
-    assert expiry == {"uploads": 30, "runs": 400, "unfinished-uploads": None}
+    assert expiry == {"uploads": 30, "runs": 400, "answers": 30, "unfinished-uploads": None}
 
 
 def test_the_bucket_refuses_what_does_not_come_over_tls() -> None:
@@ -341,6 +383,9 @@ def test_the_bucket_refuses_what_does_not_come_over_tls() -> None:
 
 
 # --- queues and triggers ---
+
+
+READING = {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"}
 
 
 def asynchronous() -> dict[str, Resource]:
@@ -379,7 +424,7 @@ def test_every_queue_is_encrypted_and_has_dead_letters_or_is_dead_letters() -> N
 
 def test_every_trigger_reports_partial_failures_and_ends_in_dead_letters() -> None:
     mappings = of_type("AWS::Lambda::EventSourceMapping")
-    assert len(mappings) == 8
+    assert len(mappings) == 10
     for name, mapping in mappings.items():
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], name
         source_name = next(iter(refers_to(mapping["EventSourceArn"])))
@@ -456,9 +501,8 @@ def an_image(**figures: int) -> dict[str, Any]:
 
 
 def test_the_stream_calls_only_for_what_rings_a_doorbell() -> None:
-    assert patterns_of("RunDispatcherDoorbell") == [
-        {"dynamodb": {"NewImage": {"doorbell": {"S": [*Doorbell, SCHEDULE_DOORBELL, *RuleDoorbell]}}}}
-    ]
+    doorbells = [*Doorbell, SCHEDULE_DOORBELL, *RuleDoorbell, EXPORT_DOORBELL, AUDIT_DOORBELL]
+    assert patterns_of("RunDispatcherDoorbell") == [{"dynamodb": {"NewImage": {"doorbell": {"S": doorbells}}}}]
 
 
 def balance_image(available: int, revision: int = 1) -> dict[str, Any]:
@@ -535,7 +579,11 @@ def test_rules_are_called_for_every_record_that_is_written_and_for_none_that_is_
             "CreditGuardBalance",
             ["credit_guard_exhausted", "credit_guard_topped_up", "credit_guard_topped_up_above_zero"],
         ),
-        ("RunDispatcherDoorbell", ["run_dispatcher_new_run", "run_dispatcher_schedule", "run_dispatcher_rules"]),
+        (
+            "RunDispatcherDoorbell",
+            ["run_dispatcher_new_run", "run_dispatcher_schedule", "run_dispatcher_rules", "run_dispatcher_reports"],
+        ),
+        ("CreditFollowerLog", ["credit_follower_counted", "credit_follower_fallen"]),
         ("RuleRunnerChange", ["rule_runner_created", "rule_runner_updated", "rule_runner_fired"]),
     ],
 )
@@ -547,9 +595,19 @@ def test_the_sample_events_are_what_the_mappings_let_through(mapping: str, sampl
 
 @pytest.mark.parametrize("before", [FULL, *THRESHOLDS])
 @pytest.mark.parametrize("after", [FULL, *THRESHOLDS])
-def test_the_announcer_is_called_when_the_level_of_a_balance_falls(before: int, after: int) -> None:
-    called = lets_through("CreditAnnouncerLevel", an_image(level=before), an_image(level=after))
+def test_the_follower_is_called_when_the_level_of_a_balance_falls(before: int, after: int) -> None:
+    called = lets_through("CreditFollowerLog", an_image(level=before), an_image(level=after))
     assert called is (after < before)
+
+
+def test_the_follower_is_called_for_new_entries_of_the_log_and_for_no_other_new_items() -> None:
+    (event, *_) = sample("credit_follower_counted")["Records"]
+    patterns = patterns_of("CreditFollowerLog")
+    assert any(matches(pattern, event) for pattern in patterns)
+    assert not any(matches(pattern, event | {"eventName": "REMOVE"}) for pattern in patterns)
+    for other in ("gr_01KAMZ5Q00E5K7N9R1T3W5Y7A9", "CALL", "BALANCE"):
+        change = event["dynamodb"] | {"Keys": {"sk": {"S": other}}}
+        assert not any(matches(pattern, event | {"dynamodb": change}) for pattern in patterns), other
 
 
 # --- schedules ---
@@ -623,7 +681,7 @@ def test_a_firing_is_tried_again_and_never_lost_unseen() -> None:
 
 
 def test_the_sweep_comes_by_a_schedule_that_is_none_of_the_customers() -> None:
-    (schedule,) = of_type("AWS::Scheduler::Schedule").values()
+    schedule = of_type("AWS::Scheduler::Schedule")["SweepSchedule"]
     assert "GroupName" not in schedule
     assert schedule["ScheduleExpression"] == {"Fn::Sub": "rate(${SweepMinutes} minutes)"}
     # `rate(1 minutes)` is none of EventBridge Scheduler's expressions.
@@ -634,6 +692,47 @@ def test_the_sweep_comes_by_a_schedule_that_is_none_of_the_customers() -> None:
     assert [(one["Action"], refers_to(one["Resource"])) for one in allowed] == [
         (["lambda:InvokeFunction"], {"CreditSweep"})
     ]
+
+
+def test_a_month_is_exported_when_it_is_over_and_no_firing_is_lost_unseen() -> None:
+    schedule = of_type("AWS::Scheduler::Schedule")["MonthlySchedule"]
+    assert schedule["ScheduleExpression"] == "cron(0 6 2 * ? *)"
+    assert refers_to(schedule["Target"]["Arn"]) == {"MonthlyExports"}
+    assert json.loads(schedule["Target"]["Input"]) == {"scheduled_at": "<aws.scheduler.scheduled-time>"}
+    assert refers_to(schedule["Target"]["DeadLetterConfig"]) == {"MonthlyDeadLetters"}
+    assert refers_to(asynchronous()["MonthlyExports"]["DestinationConfig"]) == {"MonthlyDeadLetters"}
+
+
+def test_the_books_are_audited_every_day_and_no_firing_is_lost_unseen() -> None:
+    schedule = of_type("AWS::Scheduler::Schedule")["DailySchedule"]
+    assert schedule["ScheduleExpression"] == "cron(0 3 * * ? *)"
+    assert refers_to(schedule["Target"]["Arn"]) == {"DailyAudits"}
+    assert refers_to(schedule["Target"]["DeadLetterConfig"]) == {"DailyDeadLetters"}
+    assert refers_to(asynchronous()["DailyAudits"]["DestinationConfig"]) == {"DailyDeadLetters"}
+    alarm = resources()["BooksDifferencesAlarm"]["Properties"]
+    assert (alarm["MetricName"], alarm["Threshold"]) == ("BooksDifferences", 1)
+
+
+def test_the_auditor_may_not_write_what_it_audits() -> None:
+    """Nobody mends the books so that they balance."""
+    writing: dict[str, set[str]] = {}
+    for role, statement in statements():
+        changing = set(as_list(statement["Action"])) - READING
+        if role in {"AuditorRole", "DailyAuditsRole"} and any("dynamodb:" in action for action in changing):
+            writing.setdefault(role, set()).update(refers_to(statement["Resource"]))
+    assert writing == {"AuditorRole": {"UsageTable", "WorkTable"}, "DailyAuditsRole": {"WorkTable"}}
+
+
+def test_who_writes_exports_changes_no_account_and_no_log() -> None:
+    """What is exported must be what was there."""
+    writing = {
+        table
+        for role, statement in statements()
+        if role in {"UsageExporterRole", "MonthlyExportsRole"}
+        and set(as_list(statement["Action"])) & {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
+        for table in refers_to(statement["Resource"])
+    }
+    assert writing == {"WorkTable"}
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
@@ -664,7 +763,7 @@ def test_who_announces_announces_on_the_default_bus_and_the_topic_of_this_stack(
     bus = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/default"
     for action, resource in (("events:PutEvents", {"Fn::Sub": bus}), ("sns:Publish", {"Ref": "CreditEventsTopic"})):
         allowed = {role: one["Resource"] for role, one in statements() if action in as_list(one["Action"])}
-        assert allowed == dict.fromkeys(("CreditAnnouncerRole", "CreditGuardRole", "RuleWorkerRole"), resource)
+        assert allowed == dict.fromkeys(("CreditFollowerRole", "CreditGuardRole", "RuleWorkerRole"), resource)
     assert resources()["CreditEventsTopic"]["Properties"]["KmsMasterKeyId"] == "alias/aws/sns"
 
 
@@ -742,6 +841,7 @@ def test_alarms_watch_dead_letters_functions_and_failed_runs_and_tell_somebody()
     }
     assert {("AWS/Lambda", "IteratorAge", function) for function in readers} <= watched
     assert ("ProductSync", "FailedRuns", "AWS::StackName") in watched
+    assert ("ProductSync", "UncountedOperations", "AWS::StackName") in watched
     assert "RejectedRuns" not in {metric for _, metric, _ in watched}, "a customer's bad file wakes nobody"
     for name, alarm in alarms.items():
         assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}], name
@@ -784,7 +884,7 @@ def api_body() -> dict[str, Any]:
 
 def test_the_api_has_exactly_these_routes() -> None:
     routes = {(method.upper(), path) for path, methods in api_body()["paths"].items() for method in methods}
-    assert routes == ROUTES | OPERATORS | PUBLIC | THE_REST
+    assert routes == ROUTES | REPORTS | OPERATORS | PUBLIC | THE_REST
 
 
 def routes_of(function: str) -> set[tuple[str, str]]:
@@ -795,23 +895,31 @@ def routes_of(function: str) -> set[tuple[str, str]]:
 
 def test_each_route_is_answered_by_the_function_with_the_rights_for_it() -> None:
     assert routes_of("Api") == ROUTES
+    assert routes_of("ReportsApi") == REPORTS
     assert routes_of("OperatorApi") == OPERATORS
     assert routes_of("PublicApi") == PUBLIC | THE_REST
     functions = of_type("AWS::Lambda::Function")
     same = [
         {part: functions[name][part] for part in ("Handler", "Code", "MemorySize", "Timeout")}
-        for name in ("Api", "OperatorApi", "PublicApi")
+        for name in ("Api", "OperatorApi", "PublicApi", "ReportsApi")
     ]
-    assert same[0] == same[1] == same[2]
+    assert all(one == same[0] for one in same)
 
 
 def test_the_functions_of_the_api_are_told_what_their_routes_read() -> None:
     common = set(source()["Globals"]["Function"]["Environment"]["Variables"])
     functions = of_type("AWS::Lambda::Function")
-    told = {name: set(functions[name]["Environment"]["Variables"]) - common for name in ("OperatorApi", "PublicApi")}
+    told = {
+        name: set(functions[name]["Environment"]["Variables"]) - common
+        for name in ("OperatorApi", "PublicApi", "ReportsApi")
+    }
     usage = {"STACK_NAME", "USAGE_PLAN_NAME", "OPERATORS_GATEWAY_KEY_ID"}
     expiry = {"EXPIRY_GROUP", "GRANT_EXPIRY_ARN", "EXPIRY_ROLE_ARN", "EXPIRY_DEAD_LETTERS_ARN"}
-    assert told == {"OperatorApi": {"CORS_ORIGIN", "PEOPLE_POOL_ID", *usage, *expiry}, "PublicApi": {"CORS_ORIGIN"}}
+    assert told == {
+        "OperatorApi": {"CORS_ORIGIN", "PEOPLE_POOL_ID", *usage, *expiry},
+        "PublicApi": {"CORS_ORIGIN"},
+        "ReportsApi": {"CORS_ORIGIN"},
+    }
 
 
 MOST_POLICY_BYTES = 18 * 1024
@@ -843,7 +951,7 @@ def policy_of(function: str) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Id": "default", "Statement": found}
 
 
-@pytest.mark.parametrize("function", ["Api", "OperatorApi", "PublicApi"])
+@pytest.mark.parametrize("function", ["Api", "OperatorApi", "PublicApi", "ReportsApi"])
 def test_the_policy_of_a_function_which_grows_with_its_routes_is_one_that_aws_takes(function: str) -> None:
     policy = policy_of(function)
     assert len(policy["Statement"]) == len(routes_of(function))

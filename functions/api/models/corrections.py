@@ -78,7 +78,7 @@ class CorrectionRequest(Request):
                 raise _problem(field, "Input is of credits that are added, and these are taken")
         return self
 
-    def to_correction(self, workspace_id: str, default_currency: str) -> Correction:
+    def to_correction(self, workspace_id: str, default_currency: str, actor: str) -> Correction:
         return Correction(
             workspace_id=workspace_id,
             credits=self.credits,
@@ -87,6 +87,7 @@ class CorrectionRequest(Request):
             unit_price=Decimal(self.unit_price or 0),
             currency=self.currency or default_currency,
             expires_at=self.expires_at,
+            actor=actor,
         )
 
 

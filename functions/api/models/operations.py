@@ -9,14 +9,18 @@ from functions.api.models.texts import (
     Count,
     CurrencyText,
     DecimalText,
+    EntityText,
     GrantId,
     OperationId,
+    RecordKeyText,
     Time,
     one_of,
     told,
 )
-from shared.credits import Action, Channel, Draw, Operation, OperationKind
+from shared.credits import Action, Channel, Draw, Operation, OperationKind, RecordCounts
+from shared.feeds.fields import ENTITY_PATTERN
 from shared.times import to_rfc3339
+from shared.tracing import WrittenRecord
 
 
 class DrawnView(View):
@@ -44,6 +48,29 @@ class MoneyView(View):
     amount: Annotated[DecimalText, told("0")]
 
 
+class RecordCountsView(View):
+    """What became of one entity's records: `unchanged` were met, and not written; `credits` is what the others cost."""
+
+    created: Count
+    updated: Count
+    unchanged: Count
+    deleted: Count
+    credits: Count
+
+    @classmethod
+    def of(cls, counts: RecordCounts) -> Self:
+        return cls(
+            created=counts.created,
+            updated=counts.updated,
+            unchanged=counts.unchanged,
+            deleted=counts.deleted,
+            credits=counts.credits,
+        )
+
+
+COUNTED = {"product": {"created": 1, "updated": 1, "unchanged": 0, "deleted": 0, "credits": 2}}
+
+
 class OperationView(View):
     """What ran, for which job and run, how many credits it took, and from which grants they came.
 
@@ -62,6 +89,13 @@ class OperationView(View):
         one_of(OperationKind, OperationKind.API_CALL),
     ]
     channel: Annotated[str, Field(description="Who called, and how."), one_of(Channel, Channel.API)]
+    actor: Annotated[
+        str | None,
+        Field(
+            description="Who or what had it done: an API key, a person, a schedule or a rule; null where nobody did."
+        ),
+        told("key_01KAMZ5Q00APVWEYWXCMJ7D3FR"),
+    ]
     job_id: Annotated[str | None, Field(description="The feed, schedule or rule that it was for."), told(None)]
     job_version: Annotated[int | None, told(None)]
     run_id: Annotated[
@@ -73,6 +107,11 @@ class OperationView(View):
         dict[str, int],
         Field(description="How often it did what costs a credit."),
         told({"api_call": 1, "record_created": 1, "record_updated": 1}, propertyNames={"enum": [*Action]}),
+    ]
+    records: Annotated[
+        dict[str, RecordCountsView],
+        Field(description="What became of records, by entity."),
+        told(COUNTED, propertyNames={"pattern": ENTITY_PATTERN}),
     ]
     drawn: list[DrawnView]
     withdrawn: Annotated[
@@ -91,12 +130,14 @@ class OperationView(View):
             at=to_rfc3339(operation.at),
             kind=operation.kind.value,
             channel=operation.channel.value,
+            actor=operation.actor,
             job_id=operation.job_id,
             job_version=operation.job_version,
             run_id=operation.run_id,
             credits=operation.credits,
             owed=operation.owed,
             actions={action.value: count for action, count in sorted(operation.actions.items())},
+            records={entity: RecordCountsView.of(counts) for entity, counts in sorted(operation.records.items())},
             drawn=[DrawnView.of(draw) for draw in operation.drawn],
             withdrawn=[DrawnView.of(draw) for draw in operation.withdrawn],
             cost=[
@@ -106,3 +147,22 @@ class OperationView(View):
             description=operation.description,
             refused=operation.refused and operation.refused.value,
         )
+
+
+class WrittenRecordView(View):
+    """A record that an operation wrote or deleted."""
+
+    entity: EntityText
+    key: RecordKeyText
+    current: Annotated[
+        bool | None,
+        Field(
+            description="Whether it still stands as the operation wrote it; null where there is no such record any "
+            "more. After an edit by hand: whether a hand was the last to write it."
+        ),
+        told(True),
+    ]
+
+    @classmethod
+    def of(cls, written: WrittenRecord) -> Self:
+        return cls(entity=written.entity, key=written.key, current=written.current)

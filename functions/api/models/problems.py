@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from functions.api.models.common import View
+from functions.api.models.operations import COUNTED, RecordCountsView
 from functions.api.models.texts import KeyId, RecordKeyText, RequestId, told
 
 
@@ -58,6 +59,14 @@ class NotThatManyProblemView(ProblemView):
     """So many credits are not there to be taken back."""
 
     left: Annotated[int, Field(ge=0, description="What can be taken.", examples=[40])]
+
+
+class ForgottenProblemView(ProblemView):
+    """Which records it wrote is told no more."""
+
+    records: Annotated[
+        dict[str, RecordCountsView], Field(description="How many they were, by entity.", examples=[COUNTED])
+    ]
 
 
 class ReplacedProblemView(ProblemView):

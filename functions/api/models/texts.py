@@ -41,6 +41,7 @@ RunId = Annotated[str, identifier("run", "01KAMZC8V6Q2N4T7X9Z1B3D5F8")]
 UploadId = Annotated[str, identifier("up", "01KAMZB1R5P3M7S9V2X4Z6A8C0")]
 GrantId = Annotated[str, identifier("gr", "01KAMZ5Q00E5K7N9R1T3W5Y7A9")]
 OperationId = Annotated[str, identifier("op", "01KAMZDXS6G8J0M2P4R6T8V0X2")]
+AuditId = Annotated[str, identifier("audit", "01KAN2QJ9V3X5Z7B1D4F6H8K0M")]
 
 Name = Annotated[str, told("main", pattern=NAME_PATTERN)]
 ScheduleName = Annotated[str, told("nightly", pattern=SCHEDULE_NAME_PATTERN)]

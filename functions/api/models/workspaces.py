@@ -59,7 +59,7 @@ class TopUpRequest(Request):
     ] = None
     expires_at: ExpiresAt | None = None
 
-    def to_top_up(self, workspace_id: str, default_currency: str) -> TopUp:
+    def to_top_up(self, workspace_id: str, default_currency: str, actor: str) -> TopUp:
         return TopUp(
             workspace_id=workspace_id,
             kind=GrantKind(self.kind),
@@ -69,6 +69,7 @@ class TopUpRequest(Request):
             reference=self.reference,
             priority=self.priority,
             expires_at=self.expires_at,
+            actor=actor,
         )
 
 

@@ -14,7 +14,9 @@ from itertools import groupby
 from typing import Any
 
 from functions.api import problems
+from functions.api.models.operations import COUNTED
 from functions.api.models.problems import (
+    ForgottenProblemView,
     LoopProblemView,
     NotThatManyProblemView,
     OutOfCreditsProblemView,
@@ -147,6 +149,11 @@ KINDS = {
         problems.key_is_replaced("key_01KAMZ9S5T0000000000000003"),
         ReplacedProblemView,
     ),
+    "records-forgotten": Kind(
+        "The files of its run have expired: `records` says how many records it wrote, by entity.",
+        problems.records_forgotten(COUNTED),
+        ForgottenProblemView,
+    ),
     "run-is-over": Kind("The run has ended.", problems.run_is_over("finished")),
     "run-is-not-paused": Kind("There is nothing to resume.", problems.run_is_not_paused("running", is_over=False)),
     "request-repeated": Kind(
@@ -206,6 +213,7 @@ _WORDS = {
     404: "Not found.",
     405: "Another method.",
     409: "It cannot be done as things stand.",
+    410: "No longer known.",
     412: "Precondition failed.",
     413: "Too large.",
     422: "Not valid.",

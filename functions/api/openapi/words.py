@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from functions.api.models import texts
+from functions.api.models.exports import ExportId
 from functions.api.routing import Price
 from shared.ids import pattern_of
 
@@ -57,6 +58,9 @@ _ROOMS = {
     "rules": "Rules",
     "credits": "Credits",
     "operations": "Credits",
+    "usage": "Credits",
+    "exports": "Credits",
+    "audits": "Credits",
     "keys": "Keys",
     "workspaces": "Workspaces",
     "openapi.json": "Documents",
@@ -152,6 +156,8 @@ _IN_PATHS = {
     "rule_id": (texts.Name, "Your own name for the rule."),
     "run_id": (texts.RunId, "The run."),
     "operation_id": (texts.OperationId, "The operation, as `X-Operation-Id` named it."),
+    "export_id": (ExportId, "The export."),
+    "audit_id": (texts.AuditId, "The audit."),
     "entity": (texts.EntityText, "What kind of record, such as `product`."),
     "key": (
         texts.RecordKeyText,

@@ -10,6 +10,7 @@ from functions.api.answers import REPLAYED, answer, as_json
 from functions.api.idempotency import once
 from functions.api.models.common import Identifier, documented
 from functions.api.models.corrections import CorrectionRequest, CorrectionView, VoidRequest
+from functions.api.principals import principal_of
 from functions.api.problems import (
     FieldError,
     Problem,
@@ -54,6 +55,7 @@ def void_grant(workspace_id: Identifier, grant_id: Identifier, wanted: Annotated
         reason=wanted.reason,
         at=room.clock(),
         grant_id=grant_id,
+        actor=principal_of(router.current_event.raw_event).key_id,
     )
     outcome = room.ledger.withdraw(
         withdrawal, lambda operation: as_json(CorrectionView.of(Withdrawn(operation), wanted.reference))
@@ -82,7 +84,7 @@ def correct_credits(workspace_id: Identifier, wanted: Annotated[CorrectionReques
     outcome = correct(
         room.ledger,
         expiries(),
-        wanted.to_correction(workspace_id, room.settings.currency),
+        wanted.to_correction(workspace_id, room.settings.currency, principal_of(router.current_event.raw_event).key_id),
         lambda done: as_json(CorrectionView.of(done, wanted.reference)),
         room.clock(),
     )

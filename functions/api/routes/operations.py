@@ -10,14 +10,15 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from functions.api.answers import answer
 from functions.api.models.common import Identifier, Page, PointInTime, documented, page
-from functions.api.models.operations import OperationView
+from functions.api.models.operations import OperationView, RecordCountsView, WrittenRecordView
 from functions.api.paging import DEFAULT_LIMIT, Cursor, Limit, store_cursor
 from functions.api.principals import workspace_of
-from functions.api.problems import FieldError, Refusal, invalid, not_found
+from functions.api.problems import FieldError, Refusal, invalid, not_found, records_forgotten
 from functions.api.routing import new_router, operation
 from functions.api.services import Services, services
-from shared.credits import OperationFilter, OperationKind
+from shared.credits import Operation, OperationFilter, OperationKind, Verdict
 from shared.ids import time_of
+from shared.tracing import RecordsForgotten, Tracer
 from shared.workspaces import Scope
 
 router = new_router()
@@ -33,6 +34,15 @@ RunId = Annotated[
     str | None, Query(min_length=1, max_length=100, description="The run that it was a part of, or the pass of a rule.")
 ]
 
+Actor = Annotated[
+    str | None,
+    Query(min_length=1, max_length=100, description="The API key, person, schedule or rule that had it done."),
+]
+Outcome = Annotated[
+    Verdict | None,
+    Query(description="`charged`: it cost credits; `refused`: what was due did not happen; `free`: neither."),
+]
+
 
 @router.get(
     "/operations",
@@ -45,18 +55,21 @@ RunId = Annotated[
     ),
 )
 def list_operations(
+    *,
     since: Since = None,
     until: Until = None,
     kind: Annotated[OperationKind | None, Query()] = None,
     job_id: JobId = None,
     run_id: RunId = None,
+    actor: Actor = None,
+    outcome: Outcome = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Response[str]:
     workspace_id = workspace_of(router.current_event.raw_event)
     room = services()
     first, last = _period(room, workspace_id, since, until, run_id)
-    wanted = OperationFilter(first, last, kind, job_id, run_id)
+    wanted = OperationFilter(first, last, kind, job_id, run_id, actor, outcome)
     with store_cursor(cursor) as after:
         found = room.operations.page(workspace_id, wanted, limit, after)
     return answer(page([OperationView.of(operation) for operation in found.operations], found.cursor))
@@ -73,11 +86,42 @@ def list_operations(
     ),
 )
 def get_operation(operation_id: Identifier) -> Response[str]:
-    workspace_id = workspace_of(router.current_event.raw_event)
-    operation = services().operations.get(workspace_id, operation_id)
-    if operation is None:
+    return answer(OperationView.of(_known(services(), operation_id)))
+
+
+@router.get(
+    "/operations/<operation_id>/records",
+    **operation(
+        "listOperationRecords",
+        "The records of an operation",
+        description="Which records it wrote or deleted, and whether they still stand so. Of imports this is told for "
+        "as long as the files of the run are kept, about a year.",
+        scopes=(Scope.READ,),
+        answers=documented(HTTPStatus.OK, Page[WrittenRecordView], "Records, in the order of the operation."),
+        refusals=("records-forgotten",),
+    ),
+)
+def list_operation_records(
+    operation_id: Identifier, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> Response[str]:
+    room = services()
+    entry = _known(room, operation_id)
+    tracer = Tracer(room.runs, room.artifacts, room.catalog)
+    try:
+        with store_cursor(cursor) as after:
+            found = tracer.page(entry, limit, after)
+    except RecordsForgotten:
+        counts = {entity: RecordCountsView.of(each).model_dump() for entity, each in sorted(entry.records.items())}
+        raise Refusal(records_forgotten(counts)) from None
+    return answer(page([WrittenRecordView.of(record) for record in found.records], found.cursor))
+
+
+def _known(room: Services, operation_id: str) -> Operation:
+    """The caller's operation of that name."""
+    found = room.operations.get(workspace_of(router.current_event.raw_event), operation_id)
+    if found is None:
         raise Refusal(not_found(f"There is no operation {operation_id}."))
-    return answer(OperationView.of(operation))
+    return found
 
 
 def _period(

@@ -262,14 +262,16 @@ def write_records(
     event = router.current_event.raw_event
     keep_pace(event)
     room = services()
+    principal = principal_of(event)
     batch = Batch(
         workspace_id=workspace_of(event),
         entity=entity,
         items=wanted.to_items(),
-        channel=principal_of(event).channel,
+        channel=principal.channel,
         request_id=request_id(event),
         requested_at=requested_at(event),
         idempotency_key=idempotency_key,
+        actor=principal.key_id,
     )
     outcome = edit_batch(_editing(room), batch, lambda results: as_json(BatchView.of(batch.items, results)))
     return _answer_batch(room, batch, outcome)
@@ -302,16 +304,18 @@ def _write(
 ) -> Response[str]:
     event = router.current_event.raw_event
     room = services()
+    principal = principal_of(event)
     edit = Edit(
         workspace_id=workspace_of(event),
         entity=entity,
         key=_writable_key(key),
         change=change,
-        channel=principal_of(event).channel,
+        channel=principal.channel,
         request_id=request_id(event),
         requested_at=requested_at(event),
         expected=expectation(if_match, if_none_match),
         idempotency_key=idempotency_key,
+        actor=principal.key_id,
     )
     keep_pace(event)
     return _answer(room, edit, edit_record(_editing(room), edit, _told))

@@ -70,14 +70,16 @@ def start(
     event = router.current_event.raw_event
     keep_pace(event, RUN_START_WEIGHT)
     room = services()
+    principal = principal_of(event)
     wish = StartRun(
         workspace_id=workspace_of(event),
         feed_id=feed_id,
         upload_id=wanted.upload_id,
         dry_run=wanted.dry_run,
-        channel=principal_of(event).channel,
+        channel=principal.channel,
         request_id=request_id(event),
         idempotency_key=idempotency_key,
+        actor=principal.key_id,
     )
     outcome = look_before_start(wish, room.ledger).told or _start(room, wish, requested_at(event))
     return _answer(room, outcome)
@@ -163,7 +165,7 @@ def get_run(run_id: Identifier) -> Response[str]:
 def cancel(run_id: Identifier) -> Response[str]:
     workspace_id = workspace_of(router.current_event.raw_event)
     room = services()
-    outcome = cancel_run(room.runs, _known_run(room, workspace_id, run_id), room.clock())
+    outcome = cancel_run(room.runs, room.ledger, _known_run(room, workspace_id, run_id), room.clock())
     if isinstance(outcome, NotPossible):
         raise Refusal(run_is_over(outcome.run.state.value))
     return answer(RunView.of(outcome), HTTPStatus.ACCEPTED)

@@ -10,9 +10,10 @@ from functions.api.answers import REPLAYED, answer
 from functions.api.idempotency import once
 from functions.api.models.common import IdempotencyKey, Identifier, documented
 from functions.api.models.workspaces import TopUpRequest, TopUpView, WorkspaceRequest, WorkspaceView
+from functions.api.principals import principal_of
 from functions.api.problems import FieldError, Refusal, invalid, key_reused, not_found
 from functions.api.routing import new_router, operation
-from functions.api.services import expiries, services
+from functions.api.services import expiries, services, workspace_store
 from shared.credits import Granted, GrantReferenceReused, GrantReplayed, UnknownWorkspace, settlement_id
 from shared.workspaces import Scope
 from shared.workspaces.expiries import ExpiresInThePast
@@ -37,7 +38,7 @@ def open_workspace(
     wanted: Annotated[WorkspaceRequest, Body()], idempotency_key: IdempotencyKey = None
 ) -> Response[str]:
     room = services()
-    opened = room.workspaces.open(
+    opened = workspace_store().open(
         wanted.name,
         room.settings.starter_credits,
         room.settings.currency,
@@ -63,7 +64,8 @@ def open_workspace(
 )
 def add_credits(workspace_id: Identifier, wanted: Annotated[TopUpRequest, Body()]) -> Response[str]:
     room = services()
-    order = wanted.to_top_up(workspace_id, room.settings.currency)
+    actor = principal_of(router.current_event.raw_event).key_id
+    order = wanted.to_top_up(workspace_id, room.settings.currency, actor)
     outcome = top_up(room.ledger, expiries(), order, room.clock())
     match outcome:
         case Granted(grant, settled):

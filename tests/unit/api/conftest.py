@@ -20,6 +20,7 @@ ENVIRONMENT = {
     "CREDIT_TABLE": "credit",
     "CATALOG_TABLE": "catalog",
     "WORK_TABLE": "work",
+    "USAGE_TABLE": "usage",
     "DATA_BUCKET": "data",
     "PREPARE_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/prepare",
     "IMPORT_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/import",
@@ -93,6 +94,7 @@ def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
         monkeypatch.setattr(module, "dynamodb_client", lambda _config=None: client)
     made_once = (
         *(services.services, services.person_pace, services.rule_room, services.usage_keys, services.key_room),
+        services.workspace_store,
         *(services.dynamodb, authorizer.store, authorizer.notes, authorizer.settings),
     )
     for made in made_once:

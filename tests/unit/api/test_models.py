@@ -174,7 +174,7 @@ def test_a_top_up_keeps_the_digits_of_its_price_and_the_milliseconds_of_its_time
     given_request = TopUpRequest.model_validate(
         TOP_UP | {"unit_price": "0.010", "expires_at": "2027-01-01T00:00:00.1239Z", "currency": None}
     )
-    top_up = given_request.to_top_up("ws_1", "EUR")
+    top_up = given_request.to_top_up("ws_1", "EUR", "key_1")
     assert str(top_up.unit_price) == "0.010"
     assert top_up.currency == "EUR"
     assert top_up.expires_at == datetime(2027, 1, 1, 0, 0, 0, 123000, tzinfo=UTC)
@@ -228,9 +228,9 @@ def test_corrections_that_are_not(wanted: dict[str, Any], field: str) -> None:
 
 def test_credits_that_are_added_cost_nothing_unless_it_is_said() -> None:
     wanted = TAKEN | {"credits": 25}
-    correction = CorrectionRequest.model_validate(wanted).to_correction("ws_1", "EUR")
+    correction = CorrectionRequest.model_validate(wanted).to_correction("ws_1", "EUR", "key_1")
     assert (correction.credits, correction.unit_price, correction.currency) == (25, Decimal(0), "EUR")
-    priced = CorrectionRequest.model_validate(ADDED).to_correction("ws_1", "EUR")
+    priced = CorrectionRequest.model_validate(ADDED).to_correction("ws_1", "EUR", "key_1")
     assert (str(priced.unit_price), priced.currency, priced.expires_at) == (
         "0.010",
         "USD",

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from productsync import importing
+from productsync import looking
 from productsync.cli import app
 from productsync.client import Client
 from productsync.commands import session
@@ -107,7 +107,7 @@ def shell(api: FakeApi, waits: list[float], tmp_path: Path, monkeypatch: pytest.
         monkeypatch.delenv(name)
     backoff = Backoff(sleep=waits.append, draw=lambda: 1.0)
     monkeypatch.setattr(session, "Client", partial(Client, transport=api.transport, backoff=backoff))
-    monkeypatch.setattr(importing, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(looking, "FIRST_WAIT", 0.0)
     return Shell(api, tmp_path / "home")
 
 

@@ -29,6 +29,7 @@ GIVEN = frozenset({"attributes", "changes", "credentials", "definition", "filter
 """Arguments that go into a request as they are."""
 
 SAMPLES: Mapping[str, Any] = {
+    "audit_id": "audit_01KAN2QJ9V3X5Z7B1D4F6H8K0M",
     "attributes": {"title": "Drill"},
     "changes": [
         {"key": "a", "attributes": {"title": "Drill"}, "if_version": 0},
@@ -44,6 +45,7 @@ SAMPLES: Mapping[str, Any] = {
     "email": "anna@shop.example",
     "entity": "product",
     "expires_at": "2027-01-01T00:00:00Z",
+    "export_id": "exp_01KAN2QJ9V3X5Z7B1D4F6H8K0M",
     "feed_id": "products",
     "grant_id": "gr_1",
     "file_name": "products.csv",
@@ -53,13 +55,17 @@ SAMPLES: Mapping[str, Any] = {
         "kind": "import",
         "job_id": "j",
         "run_id": "r",
+        "actor": "key_1",
+        "outcome": "charged",
     },
+    "group_by": "job",
     "idempotency_key": "k-1",
     "if_version": 3,
     "key": "M8/40",
     "key_id": "key_01JD9ZJ0000000000000000000",
     "key_prefix": "M8",
     "limit": 7,
+    "month": "2026-11",
     "name": "shopify",
     "operation_id": "op_1",
     "order": {"credits": 100, "unit_price": "0.01", "reference": "inv-1"},
@@ -70,7 +76,9 @@ SAMPLES: Mapping[str, Any] = {
     "run_id": "run_1",
     "schedule_id": "hourly",
     "scopes": ["read"],
+    "since": "2026-11-01",
     "unit_price": "0.01",
+    "until": "2026-11-22",
     "updated_since": "2026-11-22T00:00:00Z",
     "upload_id": "up_01JD9ZJ0000000000000000000",
     "workspace_id": "ws_1",

@@ -50,6 +50,8 @@ OPERATION = {
     "cost": [{"currency": "EUR", "amount": "0.97"}],
     "description": "records 1 to 97",
     "refused": None,
+    "actor": "key_1",
+    "records": {"product": {"created": 60, "updated": 0, "unchanged": 3, "deleted": 0, "credits": 60}},
 }
 RECORD = '{"entity":"product","key":"a/b","attributes":{"price":1.10,"big":12345678901234567890.123456789},"version":2,\
 "created_at":"2026-11-22T08:00:00.000Z","updated_at":"2026-11-22T08:00:00.000Z","operation_id":"op_1"}'
@@ -123,6 +125,44 @@ def test_filters_of_the_operation_log_are_sent(shell: Shell, api: FakeApi) -> No
         "to": "2026-11-22T09:00:00.000Z",
         "limit": "20",
     }
+
+
+def test_the_log_is_asked_who_did_what_and_with_which_outcome(shell: Shell, api: FakeApi) -> None:
+    api.on("GET", "/operations", PAGE)
+    shell.json(
+        "operations", "--actor", "key_1", "--outcome", "refused", "--since", "2026-11-22", "--until", "2026-11-23"
+    )
+    query = dict(api.requests[0].url.params)
+    assert query == {
+        "actor": "key_1",
+        "outcome": "refused",
+        "from": "2026-11-22T00:00:00.000Z",
+        "to": "2026-11-23T00:00:00.000Z",
+        "limit": "20",
+    }
+    assert shell.run("operations", "--outcome", "dear").exit_code == 2
+
+
+def test_an_operation_shows_who_did_it_and_what_became_of_records(shell: Shell, api: FakeApi) -> None:
+    api.on("GET", "/operations/op_1", OPERATION)
+    told = shell.run("operations", "show", "op_1").stdout
+    assert re.search(r"Actor +key_1", told)
+    assert re.search(r"Of product +60 created, 3 unchanged", told)
+
+
+def test_an_operation_leads_to_its_records(shell: Shell, api: FakeApi) -> None:
+    rows = [
+        {"entity": "product", "key": "a", "current": True},
+        {"entity": "product", "key": "b", "current": False},
+        {"entity": "category", "key": "Tools", "current": None},
+    ]
+    api.on("GET", "/operations/op_1/records", {"items": rows, "next_cursor": "more"})
+    result = shell.run("operations", "records", "op_1", "--limit", "3")
+    assert re.search(r"product +a +as it was written", result.stdout)
+    assert re.search(r"product +b +written again since", result.stdout)
+    assert re.search(r"category +Tools +is gone", result.stdout)
+    assert "--cursor more" in result.stderr
+    assert shell.json("operations", "records", "op_1", "--limit", "3")["items"] == rows
 
 
 def test_a_listing_longer_than_a_page_is_put_together(shell: Shell, api: FakeApi) -> None:

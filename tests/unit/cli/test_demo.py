@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -48,9 +49,11 @@ def stacks(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> list[FakeStack]:
     monkeypatch.setattr(play, "Client", partial(Client, transport=api.transport))
     # The other acts have tests of their own, beside these.
     monkeypatch.setattr(play, "rules", lambda *_, steps_before: {"steps_before": steps_before})
-    monkeypatch.setattr(play, "_shop", lambda *_: nullcontext())
+    monkeypatch.setattr(play, "_shop", lambda *_: nullcontext(SimpleNamespace(operator=None)))
     monkeypatch.setattr(play, "prepare_sync", lambda _: None)
-    monkeypatch.setattr(play, "sync", lambda *_, steps_before: {"steps_before": steps_before})
+    synced: dict[str, Any] = {"credits": {}, "operations": []}
+    monkeypatch.setattr(play, "sync", lambda *_, steps_before: {**synced, "steps_before": steps_before})
+    monkeypatch.setattr(play, "books", lambda *_, steps_before: {"steps_before": steps_before})
     return stacks
 
 
@@ -204,7 +207,8 @@ def test_with_json_the_demo_prints_its_figures_alone(shell: Shell, api: FakeApi,
     answer = shell.json("demo")
     assert [step["run"]["credits"] for step in answer["steps"]] == [2000, 2000, 0, 37]
     assert answer["wrong"] == []
-    assert (answer["rules"], answer["sync"]) == ({"steps_before": 4}, {"steps_before": 7})
+    assert (answer["rules"], answer["sync"]["steps_before"]) == ({"steps_before": 4}, 7)
+    assert answer["books"] == {"steps_before": 12}
     assert len(stacks) == 1
 
 

@@ -135,7 +135,7 @@ WRONGS = [
     ),
     pytest.param(
         log(entry("op 1", 4, ("first", 3)), *RIGHT.operations[1:]),
-        {"gone from first", "op 1 drew 3 for 4 credits"},
+        {"gone from first", "an entry draws what it costs"},
         id="an entry that drew too little",
     ),
     pytest.param(

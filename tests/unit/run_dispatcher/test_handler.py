@@ -19,6 +19,8 @@ PREPARE = "https://sqs.eu-central-1.amazonaws.com/123456789012/prepare"
 IMPORT = "https://sqs.eu-central-1.amazonaws.com/123456789012/import"
 GUARD = "https://sqs.eu-central-1.amazonaws.com/123456789012/guard"
 RULES = "https://sqs.eu-central-1.amazonaws.com/123456789012/rules"
+EXPORTS = "https://sqs.eu-central-1.amazonaws.com/123456789012/exports"
+AUDITS = "https://sqs.eu-central-1.amazonaws.com/123456789012/audits"
 WORKSPACE = "ws_01KAMZ5Q000000000000000001"
 FIRST_RUN = "run_01KAMZ8E000000000000000001"
 SECOND_RUN = "run_01KAMZ8E000000000000000002"
@@ -31,11 +33,14 @@ def sqs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
         "CREDIT_TABLE": "credit",
         "CATALOG_TABLE": "catalog",
         "WORK_TABLE": "work",
+        "USAGE_TABLE": "usage",
         "DATA_BUCKET": "data",
         "PREPARE_QUEUE_URL": PREPARE,
         "IMPORT_QUEUE_URL": IMPORT,
         "GUARD_QUEUE_URL": GUARD,
         "RULE_QUEUE_URL": RULES,
+        "EXPORT_QUEUE_URL": EXPORTS,
+        "AUDIT_QUEUE_URL": AUDITS,
         "MAX_CHAIN_DEPTH": "5",
         "RULE_FIRINGS_PER_HOUR": "100000",
         "STARTER_CREDITS": "5000",
@@ -50,12 +55,14 @@ def sqs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     dispatcher.settings.cache_clear()
     dispatcher.guard_settings.cache_clear()
     dispatcher.rule_settings.cache_clear()
+    dispatcher.report_settings.cache_clear()
     monkeypatch.setattr(dispatcher, "sqs", lambda: client)
     with Stubber(client) as stubber:
         yield stubber
     dispatcher.settings.cache_clear()
     dispatcher.guard_settings.cache_clear()
     dispatcher.rule_settings.cache_clear()
+    dispatcher.report_settings.cache_clear()
 
 
 def event(project: Path, name: str) -> dict[str, Any]:
@@ -156,3 +163,14 @@ def test_a_batch_that_fails_as_a_whole_fails_the_invocation(project: Path, sqs: 
     sqs.add_client_error("send_message", "ServiceUnavailable", http_status_code=503)
     with pytest.raises(BatchProcessingError):
         call(event(project, "new_run"))
+
+
+def test_exports_and_audits_go_to_whoever_makes_them(sqs: Stubber, project: Path) -> None:
+    for queue, about in (
+        (EXPORTS, {"export_id": "exp_01KAN2QJ9V3X5Z7B1D4F6H8K0M", "leg": 0}),
+        (AUDITS, {"audit_id": "audit_01KAN2QJ9V3X5Z7B1D4F6H8K0M", "leg": 3}),
+    ):
+        body = json.dumps({"workspace_id": WORKSPACE, **about})
+        sqs.add_response("send_message", {"MessageId": "1"}, sent_to(queue, body))
+    assert call(event(project, "reports")) == []
+    sqs.assert_no_pending_responses()

@@ -117,7 +117,7 @@ def test_without_skipping_what_is_unchanged_is_written_again() -> None:
 
 def test_the_size_of_a_write_is_that_of_the_record_that_is_written() -> None:
     found = Examiner(RUN, MANIFEST).examine(prepared(0), seen(0, {"note": "x" * 1000}))
-    (write,) = plan_step(RUN, [found], cursor(), "catalog", PRICES, LATER).writes
+    (write,) = plan_step(RUN, RUN, [found], cursor(), "catalog", PRICES, LATER).writes
     item = from_item(write.request["Put"]["Item"])
     written = replace(seen(0, item["attributes"]), version=4, updated_at=LATER, operation_id=item["operation_id"])
     assert abs(found.size - record_size(written)) <= 4
@@ -213,7 +213,7 @@ def cursor() -> Any:
 def test_a_step_counts_pays_and_moves_the_cursor() -> None:
     step = examined("cu-xc-")
     prices = PriceList(dict(PRICES.prices) | {Action.RECORD_UPDATED: 3})
-    plan = plan_step(RUN, step, cursor(), "catalog", prices, LATER)
+    plan = plan_step(RUN, RUN, step, cursor(), "catalog", prices, LATER)
     after = after_step(RUN, step, prices, LATER)
 
     assert plan.credits == 5
@@ -232,15 +232,15 @@ def test_a_step_counts_pays_and_moves_the_cursor() -> None:
 
 
 def test_a_full_step_is_a_full_transaction() -> None:
-    plan = plan_step(RUN, examined("c" * 97), cursor(), "catalog", PRICES, LATER)
+    plan = plan_step(RUN, RUN, examined("c" * 97), cursor(), "catalog", PRICES, LATER)
     assert len(plan.writes) + len(["entry", "balance", "cursor"]) == MAX_TRANSACTION_ITEMS
     keys = {(write.request["Put"]["Item"]["pk"]["S"], write.request["Put"]["Item"]["sk"]["S"]) for write in plan.writes}
     assert len(keys) == 97
 
 
 def test_every_worker_that_sees_a_run_there_gives_the_step_the_same_identifier() -> None:
-    fewer = plan_step(RUN, examined("c"), cursor(), "catalog", PRICES, LATER)
-    more = plan_step(RUN, examined("uuu"), cursor(), "catalog", PRICES, LATER + timedelta(hours=1))
+    fewer = plan_step(RUN, RUN, examined("c"), cursor(), "catalog", PRICES, LATER)
+    more = plan_step(RUN, RUN, examined("uuu"), cursor(), "catalog", PRICES, LATER + timedelta(hours=1))
     assert (fewer.operation_id, fewer.fingerprint) == (more.operation_id, more.fingerprint)
     assert fewer.operation_id == step_operation_id(RUN)
     assert time_of(fewer.operation_id) == fewer.at == RUN.step_at

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from productsync.failures import StackFailure
@@ -78,7 +82,7 @@ def test_the_dependencies_are_the_same_on_every_platform(project: Path) -> None:
     assert asked <= {"implementation_name != 'PyPy'", "platform_python_implementation != 'PyPy'"}
 
 
-@pytest.mark.parametrize("name", ["dev.txt", "lock.txt", "runtime.txt"])
+@pytest.mark.parametrize("name", ["dev.txt", "exports.txt", "lock.txt", "runtime.txt"])
 def test_lock_files_have_hashes_and_name_no_place_to_install_from(project: Path, name: str) -> None:
     text = (project / "requirements" / name).read_text(encoding="utf-8")
     assert "--hash=sha256:" in text
@@ -90,4 +94,47 @@ def test_functions_run_on_aws_with_the_versions_that_are_tested(project: Path) -
         lines = (project / "requirements" / name).read_text(encoding="utf-8").splitlines()
         return {line.split(" ")[0] for line in lines if "==" in line}
 
-    assert versions("runtime.txt") <= versions("dev.txt")
+    assert versions("runtime.txt") | versions("exports.txt") <= versions("dev.txt")
+
+
+_WRITES_PARQUET = """
+import io
+from datetime import UTC, datetime
+import pyarrow
+from shared.exports.focus import Account
+from shared.exports.formats import Format
+from shared.exports.lines import Line, LineType
+from shared.exports.months import Month
+from shared.exports.parts import PartWriter
+
+assert pyarrow.__file__.startswith({layer!r}), pyarrow.__file__
+sinks = {{form: io.BytesIO() for form in Format}}
+writer = PartWriter(sinks, Account("ws", Month(2026, 11), "EUR"))
+writer.write(Line(line_id="1", line_type=LineType.USAGE, at=datetime(2026, 11, 1, tzinfo=UTC), workspace_id="ws"))
+writer.close()
+assert sinks[Format.PARQUET].getvalue().startswith(b"PAR1")
+"""
+
+
+def test_exports_are_written_with_what_the_layer_keeps_of_its_packages(project: Path, tmp_path: Path) -> None:
+    site = Path(pa.__file__).parents[1]
+    kept = [
+        path
+        for path in (site / "pyarrow").rglob("*")
+        if path.is_file() and not build._is_left_out(path.relative_to(site))
+    ]
+    for path in kept:
+        target = tmp_path / path.relative_to(site)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
+    # 250 MB is what Lambda takes of everything together.
+    assert sum(path.stat().st_size for path in kept) < 130 * 2**20
+    done = subprocess.run(
+        [sys.executable, "-c", _WRITES_PARQUET.format(layer=str(tmp_path))],
+        cwd=project,
+        env={"PYTHONPATH": f"{tmp_path}:{project}", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

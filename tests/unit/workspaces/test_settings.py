@@ -12,6 +12,7 @@ ENVIRONMENT = {
     "CREDIT_TABLE": "credit",
     "CATALOG_TABLE": "catalog",
     "WORK_TABLE": "work",
+    "USAGE_TABLE": "usage",
     "DATA_BUCKET": "data",
     "PREPARE_QUEUE_URL": "https://prepare",
     "IMPORT_QUEUE_URL": "https://import",

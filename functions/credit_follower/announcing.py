@@ -1,18 +1,18 @@
 """Announces that a balance has fallen under a threshold, once for each (see `shared.credits.levels`).
 
-The credit table's stream calls this for balances whose level fell. Records come at least once, so what was announced is
-marked: an invocation that is killed between the two announces again, and the announcement carries the same identifier.
+Records come at least once, so what was announced is marked: an invocation that is killed between the two announces
+again, and the announcement carries the same identifier.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
 from shared.announcing import Announcer
 from shared.automation.announcing import level_id, running_low
@@ -23,14 +23,9 @@ from shared.dynamo.client import dynamodb_client
 from shared.settings import AnnouncementSettings, Settings
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
-    from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
-    from aws_lambda_powertools.utilities.typing import LambdaContext
-
     from shared.credits import Balance
 
-logger = Logger()
-processor = BatchProcessor(EventType.DynamoDBStreams)
+logger = Logger(child=True)
 
 
 @cache
@@ -44,15 +39,15 @@ def marks() -> AnnouncementMarks:
     return AnnouncementMarks(dynamodb_client(), Settings.from_environment().work_table)
 
 
-def announce(record: DynamoDBRecord) -> None:
+def announce(record: Mapping[str, Any]) -> None:
     """Tells what one record of the stream has to tell. Raises AnnouncementRefused and botocore's errors."""
-    change = record.raw_event.get("dynamodb", {})
+    change = record.get("dynamodb", {})
     try:
         before, after = to_balance(change["OldImage"]), to_balance(change["NewImage"])
         at = datetime.fromtimestamp(change["ApproximateCreationDateTime"], UTC)
     except (KeyError, TypeError, ValueError):
         # No later try will find more in it; a report would hold up the whole shard for as long as the stream keeps it.
-        logger.exception("what changed is no balance of ours", extra={"event_id": record.event_id})
+        logger.exception("what changed is no balance of ours", extra={"event_id": record.get("eventID")})
         return
     for threshold in fallen_under(before, after):
         if marks().has(after.workspace_id, level_id(after, threshold)):
@@ -65,9 +60,3 @@ def announce(record: DynamoDBRecord) -> None:
 def fallen_under(before: Balance, after: Balance) -> tuple[int, ...]:
     """The thresholds to tell of, highest first. A grant may lower the level too, by its size alone; that is no fall."""
     return crossed(before.level, after.level) if after.available < before.available else ()
-
-
-@logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Reports the records that failed; Lambda calls again from the first of them on."""
-    return process_partial_response(event=event, record_handler=announce, processor=processor, context=context)

@@ -1,0 +1,102 @@
+"""Follows the credit table's stream: counts what is new in the operation log (`shared.usage`), then announces the
+thresholds that balances have fallen under.
+
+Counting comes first, since an announcement may fail for reasons of its own. Both may be asked for any number of times,
+and are done once: so Lambda gets back the first record that failed, and calls again from there on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.credit_follower.announcing import announce
+from shared.announcing import AnnouncementRefused
+from shared.credits.operations import to_operation
+from shared.dynamo.client import dynamodb_client
+from shared.dynamo.transactions import StoreUnavailable
+from shared.settings import Settings
+from shared.times import utc_now
+from shared.usage.counting import Counted, UsageCounter, bundles
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from shared.credits import Operation
+
+Record = Mapping[str, Any]
+
+logger = Logger()
+metrics = Metrics(namespace="ProductSync")
+
+
+class NothingDone(Exception):
+    """Everything in a batch failed."""
+
+
+@cache
+def counter() -> UsageCounter:
+    return UsageCounter(dynamodb_client(), Settings.from_environment().usage_table, utc_now)
+
+
+def entries(records: Iterable[Record]) -> list[tuple[str, Operation]]:
+    """The new entries of the log, each with where it stands in the stream. What cannot be read is logged and passed
+    over: no later try would find more in it.
+    """
+    found = []
+    for record in records:
+        try:
+            change = record["dynamodb"]
+            found.append((change["SequenceNumber"], to_operation(change["NewImage"])))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            logger.exception("what came is no operation of ours", extra={"event_id": record.get("eventID")})
+    return found
+
+
+def count(records: Sequence[Record]) -> set[str]:
+    """Counts new entries of the log. Where in the stream those stand that have to be offered again."""
+    found = entries(records)
+    failed: set[str] = set()
+    counted = Counted()
+    for bundle in bundles(operation for _, operation in found):
+        try:
+            counted += counter().count_bundle(bundle)
+        except (StoreUnavailable, ClientError, BotoCoreError):
+            logger.exception("operations could not be counted")
+            failed |= bundle.operations.keys()
+    for operation in counted.refused:
+        logger.error("an operation cannot be counted", extra={"operation_id": operation.operation_id})
+    metrics.add_metric("CountedOperations", MetricUnit.Count, counted.new)
+    # What will never be: unlike what failed, nobody offers it again.
+    metrics.add_metric("UncountedOperations", MetricUnit.Count, len(records) - len(found) + len(counted.refused))
+    return {number for number, operation in found if operation.operation_id in failed}
+
+
+def tell(records: Iterable[Record]) -> set[str]:
+    """Announces what has fallen. Where in the stream the records stand that have to be offered again."""
+    failed = set()
+    for record in records:
+        try:
+            announce(record)
+        except (AnnouncementRefused, ClientError, BotoCoreError):
+            logger.exception("a threshold could not be announced")
+            failed.add(record["dynamodb"]["SequenceNumber"])
+    return failed
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, list[dict[str, str]]]:
+    """Reports the first record that failed; Lambda calls again from there on. Raises NothingDone if all did."""
+    new = [record for record in event["Records"] if record.get("eventName") == "INSERT"]
+    changed = [record for record in event["Records"] if record.get("eventName") != "INSERT"]
+    failed = count(new) | tell(changed)
+    if failed and len(failed) == len(event["Records"]):
+        raise NothingDone(f"{len(failed)} records")
+    # Numbers are texts of digits; Lambda goes on from the lowest that is reported.
+    return {"batchItemFailures": [{"itemIdentifier": number} for number in sorted(failed, key=int)[:1]]}

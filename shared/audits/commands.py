@@ -1,0 +1,46 @@
+"""Asking for an audit: by people and keys, and every day for every workspace."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from shared.audits.model import Audit, AuditState
+from shared.audits.store import AuditStore, rung_again
+from shared.dynamo.transactions import StoreUnavailable
+from shared.ids import new_audit_id
+
+STALLED_AFTER = timedelta(minutes=15)
+"""How long an audit goes without a change at most: workers hand over sooner, and the message of one that was killed is
+delivered again.
+"""
+
+_ATTEMPTS = 5
+
+
+def ask_for_audit(audits: AuditStore, workspace_id: str, now: datetime, requested_by: str | None = None) -> Audit:
+    """The audit that is made of a workspace from now on, or the one that is under way. One that stands still is called
+    for again. Raises StoreUnavailable.
+    """
+    audit = Audit(
+        audit_id=new_audit_id(now),
+        workspace_id=workspace_id,
+        state=AuditState.RUNNING,
+        requested_at=now,
+        updated_at=now,
+        requested_by=requested_by,
+    )
+    for _ in range(_ATTEMPTS):
+        under_way = audits.begin(audit)
+        if under_way is None:
+            return audit
+        known = audits.take(workspace_id, under_way)
+        if known is None or known[0].state.is_over:
+            # It has ended in between, and has given its place free.
+            continue
+        found, work = known
+        if now - found.updated_at < STALLED_AFTER:
+            return found
+        again = rung_again(found, now)
+        if audits.move(found, again, work, rings=True):
+            return again
+    raise StoreUnavailable(f"the audits of {workspace_id} changed under {_ATTEMPTS} attempts to begin one")

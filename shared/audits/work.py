@@ -1,0 +1,174 @@
+"""What an audit has counted so far: all that the next worker needs to go on. JSON can keep it.
+
+Its size grows with the grants, the entities and the sample, and not with the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from shared.audits.model import MAX_DIFFERENCES
+from shared.audits.samples import MAX_ENTITIES, Drawn, Starts
+from shared.credits.audit import Difference, Recount
+from shared.ids import time_of
+from shared.keys import Item
+from shared.times import parse_rfc3339, to_rfc3339
+
+LATE = timedelta(days=2)
+"""How far back the log is read again when the account has moved meanwhile: entries are dated by their trigger, which
+may be long before they are committed.
+"""
+
+
+class Phase(StrEnum):
+    """What an audit is at: counting the log, following operations down to their records and records up to their
+    operations, comparing the usage figures.
+    """
+
+    LOG = "log"
+    OPERATIONS = "operations"
+    RECORDS = "records"
+    USAGE = "usage"
+    DONE = "done"
+
+
+@dataclass(slots=True)
+class Work:
+    """`day` and `after` are where the log is read on; `opening` is the account before this round of reading, and
+    `settled` the recount of all days before `recent_from`, with which another round begins. `figures` are what the log
+    comes to day by day, in the terms of the usage figures. `position` is where the later phases are.
+    """
+
+    phase: Phase
+    day: datetime
+    recent_from: datetime
+    opening: Item | None
+    drawn: Drawn
+    starts: Starts
+    after: str | None = None
+    sweeps: int = 1
+    rounds: int = 1
+    differed: bool = False
+    exact: bool | None = None
+    recount: Recount = field(default_factory=Recount)
+    settled: dict[str, Any] | None = None
+    figures: dict[str, list[int]] = field(default_factory=dict)
+    entities: dict[str, None] = field(default_factory=dict)
+    position: int = 0
+    traced: int = 0
+    records: int = 0
+    repaired: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    difference_count: int = 0
+
+    @classmethod
+    def begin(cls, workspace_id: str, audit_id: str, opening: Item | None, now: datetime) -> Work:
+        """The first sweep: from the day of the workspace's birth, which its identifier carries."""
+        return cls(
+            phase=Phase.LOG,
+            day=day_of(time_of(workspace_id)),
+            recent_from=day_of(now - LATE),
+            opening=opening,
+            drawn=Drawn(audit_id),
+            starts=Starts(audit_id),
+        )
+
+    def sweep_again(self, workspace_id: str, opening: Item | None, now: datetime) -> None:
+        """Reads the whole log anew."""
+        self.day, self.after = day_of(time_of(workspace_id)), None
+        self.recent_from = day_of(now - LATE)
+        self.opening, self.settled, self.recount, self.figures = opening, None, Recount(), {}
+        self.sweeps, self.rounds, self.differed = self.sweeps + 1, 1, False
+
+    def read_recent_again(self, workspace_id: str, opening: Item | None) -> None:
+        """Reads only the last days anew, on what was counted before them."""
+        self.opening, self.after = opening, None
+        self.rounds += 1
+        if self.settled is None:
+            self.day, self.recount = day_of(time_of(workspace_id)), Recount()
+        else:
+            self.day, self.recount = self.recent_from, Recount.from_values(self.settled)
+        again_from = _name_of(self.day)
+        self.figures = {day: figures for day, figures in self.figures.items() if day < again_from}
+
+    def add_figures(self, figures: Sequence[int]) -> None:
+        """Adds those of one entry to the day that is being read."""
+        day = _name_of(self.day)
+        known = self.figures.get(day)
+        self.figures[day] = list(figures) if known is None else [a + b for a, b in zip(known, figures, strict=True)]
+
+    def note(self, difference: Difference) -> None:
+        """Counts a difference, and keeps the first ones. What was found from both sides is told once."""
+        if difference in self.differences:
+            return
+        self.difference_count += 1
+        if len(self.differences) < MAX_DIFFERENCES:
+            self.differences.append(difference)
+
+    def meet_entity(self, entity: str) -> None:
+        if len(self.entities) < MAX_ENTITIES:
+            self.entities[entity] = None
+
+    def to_values(self) -> dict[str, Any]:
+        return {
+            "phase": self.phase.value,
+            "day": to_rfc3339(self.day),
+            "recent_from": to_rfc3339(self.recent_from),
+            "opening": self.opening,
+            "drawn": self.drawn.in_order(),
+            "starts": self.starts.keys,
+            "after": self.after,
+            "sweeps": self.sweeps,
+            "rounds": self.rounds,
+            "differed": self.differed,
+            "exact": self.exact,
+            "recount": self.recount.to_values(),
+            "settled": self.settled,
+            "figures": self.figures,
+            "entities": list(self.entities),
+            "position": self.position,
+            "traced": self.traced,
+            "records": self.records,
+            "repaired": self.repaired,
+            "differences": [[each.rule, each.expected, each.found, each.where] for each in self.differences],
+            "difference_count": self.difference_count,
+        }
+
+    @classmethod
+    def from_values(cls, audit_id: str, values: Mapping[str, Any]) -> Work:
+        return cls(
+            phase=Phase(values["phase"]),
+            day=parse_rfc3339(values["day"]),
+            recent_from=parse_rfc3339(values["recent_from"]),
+            opening=values["opening"],
+            drawn=Drawn.of(audit_id, values["drawn"]),
+            starts=Starts(audit_id, dict(values["starts"])),
+            after=values["after"],
+            sweeps=values["sweeps"],
+            rounds=values["rounds"],
+            differed=values["differed"],
+            exact=values["exact"],
+            recount=Recount.from_values(values["recount"]),
+            settled=values["settled"],
+            figures={day: list(figures) for day, figures in values["figures"].items()},
+            entities=dict.fromkeys(values["entities"]),
+            position=values["position"],
+            traced=values["traced"],
+            records=values["records"],
+            repaired=values["repaired"],
+            differences=[Difference(*each) for each in values["differences"]],
+            difference_count=values["difference_count"],
+        )
+
+
+def day_of(at: datetime) -> datetime:
+    """The beginning of the day (UTC)."""
+    return at.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _name_of(day: datetime) -> str:
+    return f"{day:%Y-%m-%d}"

@@ -1,0 +1,212 @@
+"""Writes an export: part by part, each from where the one before ended.
+
+A part is written into files of this machine, sent to the bucket when it is whole, and named in the export's item. Only
+then it is a part of the export. So a worker may be killed anywhere, and two may be at it: one of them moves the export,
+and the files of the other are nobody's. When all parts are there the books are closed, and nothing about the export
+changes any more but that its files are published and it becomes ready; that may be repeated as often as need be.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from shared.credits import Grant, Ledger, OperationLog
+from shared.exports.books import Standing, Sums, books_of
+from shared.exports.bucket import ExportBucket
+from shared.exports.focus import Account
+from shared.exports.formats import LINES_PER_PART, Format, file_name
+from shared.exports.manifest import manifest_of, report_of
+from shared.exports.model import Export, ExportFile, failed, ready, rung_again
+from shared.exports.parts import FileSummary, PartWriter
+from shared.exports.sources import BooksDamaged, Source, sources_of
+from shared.exports.store import ExportStore
+from shared.ids import time_of
+from shared.times import Clock, utc_now
+from shared.usage import Dimension, Figures, UsageStore
+
+PART_BYTES = 3 * 1024**3
+"""What the files of a part may take of this machine, all together; one ends there, however few lines it has."""
+
+_CLOCKS = timedelta(minutes=1)
+"""How far the clock of whoever wrote an entry may be ahead of this one."""
+
+OutOfTime = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRoom:
+    """What it takes to write exports."""
+
+    exports: ExportStore
+    log: OperationLog
+    ledger: Ledger
+    usage: UsageStore
+    bucket: ExportBucket
+    clock: Clock = utc_now
+    lines_per_part: int = LINES_PER_PART
+    part_bytes: int = PART_BYTES
+
+
+def work(room: ExportRoom, workspace_id: str, export_id: str, out_of_time: OutOfTime, leg: int) -> Export | None:
+    """Works on the export until it is over, or time is, or somebody else works on it; returns it as it is then.
+
+    `leg` is the one that the worker was called for: a late message of an earlier one calls for nothing. None when there
+    is no such export. Raises StoreUnavailable and botocore's errors, after which it may be called again.
+    """
+    export = room.exports.get(workspace_id, export_id)
+    if export is None or export.is_over or leg < export.leg:
+        return export
+    while export.report is None:
+        after = _advanced(room, export, out_of_time)
+        hands_over = not after.is_over and after.report is None and out_of_time()
+        if hands_over:
+            after = rung_again(after, room.clock())
+        if not room.exports.move(export, after, rings=hands_over):
+            return room.exports.get(workspace_id, export_id)
+        if after.is_over or hands_over:
+            return after
+        export = after
+    return _published(room, export)
+
+
+def disagrees(export: Export) -> bool:
+    """Whether the books of a month that was over when it was exported are wrong.
+
+    In a month that goes on, entries may be committed between the last line and the look at the account.
+    """
+    return bool(export.report and export.report["disagreements"] and export.month.end <= export.requested_at)
+
+
+def _advanced(room: ExportRoom, export: Export, out_of_time: OutOfTime) -> Export:
+    """The export with its next part, and with its report if that was the last."""
+    grants = room.ledger.grants(export.workspace_id)
+    until = room.clock() + _CLOCKS
+    try:
+        after, is_last = _with_next_part(room, export, grants, until, out_of_time)
+    except (BooksDamaged, ValueError) as damage:
+        # Not exact in some format, or an entry that nobody can read: it will be the same at every try.
+        return failed(export, str(damage), room.clock())
+    if not is_last:
+        return after
+    return replace(after, report=_report(room, after, grants))
+
+
+def _with_next_part(
+    room: ExportRoom, export: Export, grants: list[Grant], until: datetime, out_of_time: OutOfTime
+) -> tuple[Export, bool]:
+    """The export with one more part, and whether nothing is left after it. The first is there also when it is empty."""
+    sources = sources_of(room.log, grants, export.workspace_id, export.month, until, export.position)
+    account = Account.of(export.workspace_id, export.month, grants)
+    part = export.parts + 1
+    with tempfile.TemporaryDirectory(prefix="export-") as folder, ExitStack() as files:
+        paths = {form: Path(folder) / file_name(form, part) for form in Format}
+        sinks = {form: files.enter_context(path.open("wb")) for form, path in paths.items()}
+        writer = PartWriter(sinks, account)
+        files.callback(writer.abandon)
+
+        def is_full(source: Source) -> bool:
+            """Whether the part must end before the source; it has at least one, so that every leg gets on."""
+            too_long = writer.lines + len(source.lines) > room.lines_per_part
+            too_large = sum(sink.tell() for sink in sinks.values()) > room.part_bytes
+            return writer.lines > 0 and (too_long or too_large or out_of_time())
+
+        position, is_last = _write(writer, sources, is_full)
+        position = position or export.position
+        if not writer.lines and export.parts:
+            # The part before ended just where the month does.
+            return replace(export, position=position, updated_at=room.clock()), is_last
+        summaries = writer.close()
+        for sink in sinks.values():
+            sink.flush()
+        written = _send(room, export, part, paths, summaries)
+    after = replace(
+        export,
+        position=position,
+        parts=part,
+        lines=export.lines + writer.lines,
+        files=(*export.files, *written),
+        sums=(Sums.from_values(export.sums) + writer.sums).to_values(),
+        updated_at=room.clock(),
+    )
+    return after, is_last
+
+
+def _write(writer: PartWriter, sources: Iterator[Source], is_full: Callable[[Source], bool]) -> tuple[Any, bool]:
+    """Writes sources until the part is full; returns the place behind the last one, and whether none is left."""
+    position = None
+    for source in sources:
+        if is_full(source):
+            return position, False
+        for line in source.lines:
+            writer.write(line)
+        position = source.end
+    return position, True
+
+
+def _send(
+    room: ExportRoom, export: Export, part: int, paths: dict[Format, Path], summaries: tuple[FileSummary, ...]
+) -> list[ExportFile]:
+    attempt = uuid4().hex
+    return [
+        ExportFile(
+            name=paths[summary.format].name,
+            format=summary.format.value,
+            part=part,
+            lines=summary.lines,
+            bytes=summary.bytes,
+            sha256=summary.sha256,
+            key=room.bucket.put_part(export, attempt, paths[summary.format].name, paths[summary.format]),
+        )
+        for summary in summaries
+    ]
+
+
+def _report(room: ExportRoom, export: Export, grants: list[Grant]) -> dict[str, Any]:
+    """What the books say in the end. The account is looked at after the last line was read, and only in the month that
+    goes on: at the end of an earlier one nobody looked.
+    """
+    opening = _opening(room, export, grants)
+    books = books_of(opening, Sums.from_values(export.sums))
+    now = room.clock()
+    balance = room.ledger.balance(export.workspace_id) if now < export.month.end else None
+    account = None if balance is None else Standing(balance.available, balance.owed)
+    return report_of(books, account, now)
+
+
+def _opening(room: ExportRoom, export: Export, grants: list[Grant]) -> Standing:
+    """What was there when the month began: what had come, less what had left by the figures of usage.
+
+    They are counted from the log and audited against it, and reading them takes a query for each month before; the log
+    itself would have to be read from the beginning.
+    """
+    start = export.month.start
+    opened = time_of(export.workspace_id).astimezone(UTC)
+    if start <= opened:
+        return Standing(0, 0)
+    last_day = (start - timedelta(days=1)).date()
+    before = room.usage.figures(export.workspace_id, Dimension.TOTAL, opened.date(), last_day)
+    figures = Figures.total(each for _, _, each in before)
+    came = sum(grant.credits for grant in grants if grant.granted_at < start)
+    return Standing(available=came - figures.left, owed=figures.owed - figures.settled)
+
+
+def _published(room: ExportRoom, export: Export) -> Export:
+    """Everything that comes after the last part. What is done twice is the same as what is done once."""
+    room.bucket.put_manifest(export, manifest_of(export))
+    known = room.exports.get(export.workspace_id, export.export_id) or export
+    if known.is_over:
+        # Somebody else has done it, and a newer export of the month may have been published since.
+        return known
+    room.bucket.publish(export)
+    room.bucket.tidy(export)
+    done = ready(known, room.clock())
+    if room.exports.move(known, done):
+        return done
+    return room.exports.get(export.workspace_id, export.export_id) or export

@@ -1,0 +1,27 @@
+"""The last move of a run: with it the operation log is told of what was passed over since it was told last."""
+
+from __future__ import annotations
+
+from shared.credits import Committed, Ledger, Replayed, Stale
+from shared.runs.model import Run, noted
+from shared.runs.planning import plan_note
+from shared.runs.store import RunStore, move_run
+
+
+def end_run(runs: RunStore, ledger: Ledger, before: Run, after: Run) -> bool:
+    """Writes the run at its end, as `noted`; False when it no longer stands as in `before`. Raises StoreUnavailable.
+
+    Records that would not change cost nothing, and wait for the next entry of the log. The last ones get an entry of
+    their own, in the transaction that ends the run: so the log is told of each of them once.
+    """
+    unchanged = after.unnoted
+    if not unchanged:
+        return runs.move(before, noted(after))
+    outcome = ledger.commit(plan_note(before, unchanged, move_run(runs.table, before, noted(after))))
+    match outcome:
+        case Committed():
+            return True
+        case Stale() | Replayed():
+            return False
+        case _:
+            raise AssertionError(f"the end of run {before.run_id} costs nothing, and met {outcome}")
