@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, assert_never
@@ -156,8 +156,16 @@ class OperationLog:
         answer = self._client.get_item(TableName=self._table, Key=key.attributes(), ConsistentRead=True)
         return to_operation(answer["Item"]) if "Item" in answer else None
 
-    def page(self, workspace_id: str, wanted: OperationFilter, limit: int, cursor: str | None = None) -> OperationPage:
-        """One page of at most `limit`. `cursor` is the one of the page before; raises ValueError when it is none.
+    def page(
+        self,
+        workspace_id: str,
+        wanted: OperationFilter,
+        limit: int,
+        cursor: str | None = None,
+        quiet: Collection[date] = (),
+    ) -> OperationPage:
+        """One page of at most `limit`. `cursor` is the one of the page before; raises ValueError when it is none. Days
+        that are `quiet` (UTC) are known to hold nothing that fits, and not looked through.
 
         A cursor is an identifier that everything still to be listed stands below.
         """
@@ -166,6 +174,8 @@ class OperationLog:
         time_of(below)  # raises for a cursor that is none
         found: list[Operation] = []
         for _ in range(QUERIES_PER_PAGE):
+            while below >= lowest and time_of(below).date() in quiet:
+                below = _end_of_day_before(time_of(below))
             if below < lowest:
                 return OperationPage(tuple(found), None)
             operations, below = self._query(workspace_id, wanted, lowest, below)
@@ -232,8 +242,12 @@ class OperationLog:
         operations = [operation for operation in map(to_operation, answer["Items"]) if operation.operation_id != below]
         if "LastEvaluatedKey" in answer:
             return operations, answer["LastEvaluatedKey"]["sk"]["S"]
-        start_of_day = day.replace(hour=0, minute=0, second=0, microsecond=0)
-        return operations, last_operation_id(start_of_day - timedelta(milliseconds=1))
+        return operations, _end_of_day_before(day)
+
+
+def _end_of_day_before(at: datetime) -> str:
+    """The highest identifier of the day before."""
+    return last_operation_id(at.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(milliseconds=1))
 
 
 def _conditions(wanted: OperationFilter) -> tuple[list[str], dict[str, str], dict[str, Any]]:

@@ -1,6 +1,7 @@
 """What the operation log adds up to: figures by day, job, kind, actor and entity, each operation counted once."""
 
 from shared.usage.counting import Counted, UsageCounter, recount
+from shared.usage.quiet import quiet_days
 from shared.usage.report import MOST_DAYS, Group, Grouping, Period, UsageReport, UsageRoom, usage_of, usage_report
 from shared.usage.store import SoFar, UsageStore
 from shared.usage.tally import Dimension, Figures, tally
@@ -18,6 +19,7 @@ __all__ = [
     "UsageReport",
     "UsageRoom",
     "UsageStore",
+    "quiet_days",
     "recount",
     "tally",
     "usage_of",

@@ -88,13 +88,7 @@ class UsageStore:
         """Read consistently, as figures are: what it counts is in whatever is read after it."""
         key = keys.usage_so_far(workspace_id)
         answer = self._client.get_item(TableName=self._table, Key=key.attributes(), ConsistentRead=True)
-        item: Item = answer.get("Item", {})
-        values = from_item(item)
-        return SoFar(
-            operations=values.get("operations", 0),
-            credits=values.get("credits", 0),
-            left=_by_name(values, _LEFT),
-        )
+        return to_so_far(answer.get("Item", {}))
 
     def figures(
         self, workspace_id: str, dimension: Dimension, first: date, last: date
@@ -122,10 +116,21 @@ class UsageStore:
         )
         for page in pages:
             for item in page["Items"]:
-                yield _to_figures(item)
+                yield to_figures(item)
 
 
-def _to_figures(item: Item) -> tuple[date, str, Figures]:
+def to_so_far(item: Item) -> SoFar:
+    """Reads what `add_so_far` has added up; nothing was counted where there is no item."""
+    values = from_item(item)
+    return SoFar(
+        operations=values.get("operations", 0),
+        credits=values.get("credits", 0),
+        left=_by_name(values, _LEFT),
+    )
+
+
+def to_figures(item: Item) -> tuple[date, str, Figures]:
+    """Reads what `add_figures` has added up: the day, the value, and what it comes to."""
     values = from_item(item)
     day, value = keys.usage_parts(values["sk"])
     counts = {name: values[name] for name in COUNTS if name in values}

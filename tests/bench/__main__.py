@@ -78,13 +78,10 @@ def main(
                 _calls(report, workbench, folder)
             with EmbeddedStack.start(folder / "deployed-api-stack") as stack:
                 _traffic(report, stack)
-        if part in {None, Part.PREPARING}:
-            _preparing(report, rows, folder)
         if part in {None, Part.USAGE}:
             with embedded_workbench(folder / "usage-stack") as workbench:
                 _usage(report, workbench)
-        if part in {None, Part.EXPORTS}:
-            _exporting(report, folder)
+        _files(report, part, rows, folder)
     if report.missed:
         console.print(f"[bold red]{len(report.missed)} figure(s) missed.[/bold red]")
         raise typer.Exit(1)
@@ -185,6 +182,14 @@ def _traffic(report: Report, stack: EmbeddedStack) -> None:
     with report.console.status("Calling the deployed platform"):
         figures = list(traffic.Bench(stack).figures())
     report.show("Calls to the deployed platform", figures)
+
+
+def _files(report: Report, part: Part | None, rows: int, folder: Path) -> None:
+    """What comes in and goes out as files, in processes of their own."""
+    if part in {None, Part.PREPARING}:
+        _preparing(report, rows, folder)
+    if part in {None, Part.EXPORTS}:
+        _exporting(report, folder)
 
 
 def _usage(report: Report, workbench: Workbench) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -127,7 +127,7 @@ class History:
         self.ledger.grant(_in(given, currency))
         self._came(credits)
 
-    def take(self, kind: OperationKind, credits: int) -> None:
+    def take(self, kind: Literal[OperationKind.VOID, OperationKind.CORRECTION], credits: int) -> None:
         """Or nothing, when there is less."""
         wanted = Withdrawal(
             workspace_id=self.account.workspace_id,
@@ -271,6 +271,7 @@ def check(history: History, period: Period, log: list[dict[str, Any]]) -> None:
     totals = []
     for grouping in Grouping:
         report = usage_of(room, account.workspace_id, period, grouping, history.now)
+        assert report is not None
         view = UsageView.of(report).model_dump()
         told = {group["value"]: Figures.told(group) for group in view["groups"]}
         wanted = usage_by(grouping.value, inside)

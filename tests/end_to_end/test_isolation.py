@@ -28,6 +28,7 @@ from tests.support.people import PASSWORD, let_in, person_of, tokens_of
 from tests.support.sample_calls import CALLS, PUBLIC, THE_REST, Request, is_public, request, requests, routes
 from tests.support.sample_calls import without_names as told
 from tests.support.tokens import Mint, own_key
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
@@ -39,8 +40,11 @@ MARK = "zanzibar"
 
 NOBODYS = {
     "workspace_id": "ws_01JZZZZZZZZZZZZZZZZZZZZZZZ",
+    "grant_id": "gr_01JZZZZZZZZZZZZZZZZZZZZZZZ",
     "key_id": "key_01JZZZZZZZZZZZZZZZZZZZZZZZ",
     "run_id": "run_01JZZZZZZZZZZZZZZZZZZZZZZZ",
+    "export_id": "exp_01JZZZZZZZZZZZZZZZZZZZZZZZ",
+    "audit_id": "audit_01JZZZZZZZZZZZZZZZZZZZZZZZ",
     "upload_id": "up_01JZZZZZZZZZZZZZZZZZZZZZZZ",
     "operation_id": "op_01JZZZZZZZZZZZZZZZZZZZZZZZ",
     "feed_id": "the-feed-of-nobody",
@@ -137,11 +141,17 @@ def one_of_everything(shop: Caller) -> dict[str, str]:
     path = f"/records/{entity}/the%20key%20%2F%20of%20a%20shop"
     written = expect(shop("PUT", path, {"attributes": {"title": MARK}}, Idempotency_Key="the-key-of-a-shop"), 201)
     expect(shop("PUT", f"/records/{entity}/batch", {"attributes": {"title": MARK}}), 201)
+    export_id = expect(shop("POST", "/exports", {}), 202).json()["export_id"]
+    audit_id = expect(shop("POST", "/audits"), 202).json()["audit_id"]
+    for path in (f"/exports/{export_id}", f"/audits/{audit_id}"):
+        until(lambda: shop.get(path)["finished_at"])  # noqa: B023
     return {
         "workspace_id": shop.workspace_id,
         "grant_id": shop.get("/credits")["grants"][0]["grant_id"],
         "key_id": new_key(shop, MARK)["key_id"],
         "run_id": run["run_id"],
+        "export_id": export_id,
+        "audit_id": audit_id,
         "upload_id": upload_id,
         "operation_id": written.headers["X-Operation-Id"],
         "feed_id": str(feed_id),
@@ -273,6 +283,7 @@ def test_every_route_of_the_template_is_tried() -> None:
     protected = {route for route in routes() if not is_public(route)} - THE_REST
     assert {route for route in protected if route not in CALLS} == set(), "give these a call in sample_calls.py"
     assert {route for route in CALLS if route not in protected} == set(), "these routes are gone"
+    assert [each.route for each in requests(NOBODYS) if "{" in each.path] == [], "nothing is named by these"
     assert set(routes()) >= PUBLIC
 
 
@@ -438,7 +449,7 @@ def test_nothing_of_the_shop_s_helps_a_stranger_along(world: World) -> None:
     feed_id, entity = world.names["feed_id"], world.names["entity"]
     definition = {name: value for name, value in DEFINITION.items() if name != "source"}
     expect(stranger("PUT", f"/feeds/{feed_id}", definition), 201)
-    listings = ("/feeds", f"/records/{entity}", "/operations", "/keys", "/schedules", "/rules")
+    listings = ("/feeds", f"/records/{entity}", "/operations", "/keys", "/schedules", "/rules", "/exports", "/audits")
     cursors = {listing: world.shop.get(f"{listing}?limit=1")["next_cursor"] for listing in listings}
     assert sum(cursor is not None for cursor in cursors.values()) >= 3
     before = world.deployment.at_rest()

@@ -351,7 +351,8 @@ def test_usage_is_derived_encrypted_and_written_by_those_who_count_alone() -> No
     for role, statement in statements():
         if "UsageTable" in refers_to(statement["Resource"]):
             rights.setdefault(role, set()).update(as_list(statement["Action"]))
-    writing = {role for role, actions in rights.items() if actions - {"dynamodb:GetItem", "dynamodb:Query"}}
+    reading = {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"}
+    writing = {role for role, actions in rights.items() if actions - reading}
     assert writing == {"AuditorRole", "CreditFollowerRole"}
     assert rights["CreditFollowerRole"] == {"dynamodb:PutItem", "dynamodb:UpdateItem"}
     assert rights["AuditorRole"] == {"dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"}

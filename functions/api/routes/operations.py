@@ -19,6 +19,7 @@ from functions.api.services import Services, services
 from shared.credits import Operation, OperationFilter, OperationKind, Verdict
 from shared.ids import time_of
 from shared.tracing import RecordsForgotten, Tracer
+from shared.usage import quiet_days
 from shared.workspaces import Scope
 
 router = new_router()
@@ -71,7 +72,9 @@ def list_operations(
     first, last = _period(room, workspace_id, since, until, run_id)
     wanted = OperationFilter(first, last, kind, job_id, run_id, actor, outcome)
     with store_cursor(cursor) as after:
-        found = room.operations.page(workspace_id, wanted, limit, after)
+        before = last if after is None else time_of(after)
+        quiet = quiet_days(room.ledger, room.settings.usage_table, workspace_id, wanted, before, room.clock())
+        found = room.operations.page(workspace_id, wanted, limit, after, quiet)
     return answer(page([OperationView.of(operation) for operation in found.operations], found.cursor))
 
 
