@@ -539,6 +539,7 @@ class UsageFigures(TypedDict):
     paid_credits: int
     owed: int
     settled: int
+    free_value: list[Money]
     cost: list[Money]
     created: int
     updated: int

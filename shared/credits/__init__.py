@@ -4,6 +4,7 @@ from shared.channels import Channel
 from shared.credits.ledger import MAX_WRITES, Granted, GrantReferenceReused, GrantReplayed, Ledger, Look, settlement_id
 from shared.credits.model import (
     DRAWING_PRIORITY,
+    GIVEN_AWAY,
     Balance,
     Draw,
     Grant,
@@ -31,6 +32,7 @@ from shared.credits.prices import Action, PriceList
 
 __all__ = [
     "DRAWING_PRIORITY",
+    "GIVEN_AWAY",
     "MAX_WRITES",
     "Action",
     "Balance",

@@ -24,6 +24,9 @@ class GrantKind(StrEnum):
     CORRECTION = "correction"
 
 
+GIVEN_AWAY = frozenset({GrantKind.FREE, GrantKind.PROMOTIONAL})
+"""Whose credits cost their workspace nothing. A promotion may have a price all the same: what it would have cost."""
+
 DRAWING_PRIORITY = {GrantKind.FREE: 10, GrantKind.PROMOTIONAL: 20, GrantKind.CORRECTION: 20, GrantKind.PAID: 30}
 """The priority of a grant unless it is given another: lower is drawn first, so what was free goes before what was
 bought.

@@ -14,7 +14,7 @@ from decimal import Decimal
 from functools import cached_property, lru_cache
 from typing import ClassVar
 
-from shared.credits import Grant, GrantKind, OperationKind
+from shared.credits import GIVEN_AWAY, Grant, GrantKind, OperationKind
 from shared.credits.model import EXACT
 from shared.exports.cells import plain, to_second
 from shared.exports.columns import Column, Kind
@@ -26,7 +26,6 @@ CREDITS = "Credits"
 
 _SECOND = timedelta(seconds=1)
 _ZERO = Decimal(0)
-_NEVER_PAID_FOR = (GrantKind.FREE, GrantKind.PROMOTIONAL)
 _CORRECTION = "Correction"
 
 
@@ -129,7 +128,7 @@ def _usage(line: Line, account: Account) -> Charge:
     if line.line_type is LineType.GRANT:
         quantity = -quantity
         cost = EXACT.multiply(price, quantity)
-    was_paid_for = line.grant_kind not in _NEVER_PAID_FOR
+    was_paid_for = line.grant_kind not in GIVEN_AWAY
     sku, meter = _SKUS[line.kind or OperationKind.CORRECTION]
     start = line.at.replace(microsecond=0)
     return Charge(

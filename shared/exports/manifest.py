@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from shared.credits import GrantKind
+from shared.credits import GIVEN_AWAY, GrantKind
 from shared.credits.model import EXACT
 from shared.exports.books import Books, Standing, Sums, disagreements
 from shared.exports.cells import plain
@@ -20,8 +20,6 @@ from shared.times import to_rfc3339
 
 MANIFEST_VERSION = 1
 """Moves when a reader would have to know."""
-
-_GIVEN = (GrantKind.FREE, GrantKind.PROMOTIONAL)
 
 
 def manifest_of(export: Export) -> bytes:
@@ -124,7 +122,7 @@ def _by_currency(sums: Sums, *types: LineType) -> list[dict[str, str]]:
 
 
 def _share(kind: GrantKind) -> str:
-    if kind in _GIVEN:
+    if kind in GIVEN_AWAY:
         return "free"
     return "paid" if kind is GrantKind.PAID else "corrected"
 

@@ -7,13 +7,13 @@ whatever currencies and prices there are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, localcontext
 from enum import StrEnum
 
 from shared.credits.ledger import Ledger
-from shared.credits.model import EXACT, Balance, Grant
+from shared.credits.model import EXACT, GIVEN_AWAY, Balance, Grant
 from shared.ids import time_of
 from shared.usage.store import SoFar, UsageStore, month_name
 from shared.usage.tally import Dimension, Figures
@@ -56,8 +56,9 @@ class Period:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """What one value comes to. `figures.drawn` was paid by grants with a price (`paid_credits`, whose money is `cost`,
-    by currency) and by grants without one (`free_credits`).
+    """What one value comes to. `figures.drawn` was paid by grants that were given away (`free_credits`) and by all
+    others (`paid_credits`). What these were worth is `free_value` and `cost`, by currency: together the money of the
+    log.
 
     By day also: `granted` credits came on it, and `available` were there at its end.
     """
@@ -66,6 +67,7 @@ class Group:
     figures: Figures
     free_credits: int
     paid_credits: int
+    free_value: Mapping[str, Decimal]
     cost: Mapping[str, Decimal]
     granted: int | None = None
     available: int | None = None
@@ -162,17 +164,33 @@ class _Prices:
         self._grants = {grant.grant_id: grant for grant in grants}
 
     def group(self, value: str, figures: Figures) -> Group:
-        cost: dict[str, Decimal] = {}
-        free = paid = 0
-        with localcontext(EXACT):
-            for grant_id, credits in figures.drawn.items():
-                grant = self._grants[grant_id]
-                if grant.unit_price:
-                    paid += credits
-                    cost[grant.currency] = cost.get(grant.currency, Decimal(0)) + credits * grant.unit_price
-                else:
-                    free += credits
-        return Group(value=value, figures=figures, free_credits=free, paid_credits=paid, cost=cost)
+        free, paid = _Worth(), _Worth()
+        for grant_id, credits in figures.drawn.items():
+            grant = self._grants[grant_id]
+            (free if grant.kind in GIVEN_AWAY else paid).add(credits, grant)
+        return Group(
+            value=value,
+            figures=figures,
+            free_credits=free.credits,
+            paid_credits=paid.credits,
+            free_value=free.money,
+            cost=paid.money,
+        )
+
+
+@dataclass(slots=True)
+class _Worth:
+    """Credits, and their money by currency; what has no price has none."""
+
+    credits: int = 0
+    money: dict[str, Decimal] = field(default_factory=dict)
+
+    def add(self, credits: int, grant: Grant) -> None:
+        self.credits += credits
+        if grant.unit_price:
+            with localcontext(EXACT):
+                before = self.money.get(grant.currency, Decimal(0))
+                self.money[grant.currency] = before + credits * grant.unit_price
 
 
 def _with_what_was_there(

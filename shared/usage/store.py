@@ -94,8 +94,11 @@ class UsageStore:
         self, workspace_id: str, dimension: Dimension, first: date, last: date
     ) -> Iterator[tuple[date, str, Figures]]:
         """What each value of the dimension comes to on each of the days (UTC, both included) on which it has
-        anything, in order of the days. One query for each month, or for each MB of it.
+        anything, in order of the days; nothing for a period that is upside down. One query for each month, or for each
+        MB of it.
         """
+        if first > last:
+            return
         month = first.replace(day=1)
         while month <= last:
             yield from self._of_month(workspace_id, dimension, max(month, first), last)

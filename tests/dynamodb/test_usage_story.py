@@ -268,25 +268,26 @@ def check(history: History, period: Period, log: list[dict[str, Any]]) -> None:
     store = UsageStore(plain_dynamodb(account.world), account.world.usage_table)
     room = UsageRoom(store, account.ledger())
     inside = [entry for entry in log if period.first <= date.fromisoformat(entry["at"][:10]) <= period.last]
+    kinds = {grant.grant_id: grant.kind.value for grant in account.ledger().grants(account.workspace_id)}
     totals = []
     for grouping in Grouping:
         report = usage_of(room, account.workspace_id, period, grouping, history.now)
         assert report is not None
         view = UsageView.of(report).model_dump()
         told = {group["value"]: Figures.told(group) for group in view["groups"]}
-        wanted = usage_by(grouping.value, inside)
+        wanted = usage_by(grouping.value, inside, kinds)
         assert {value: figures for value, figures in told.items() if figures.numbers} == wanted
         assert view["pending_credits"] == 0
         totals.append(Figures.told(view["total"]))
         if grouping is Grouping.DAY:
             check_days(history, view["groups"])
     assert all(total == totals[0] for total in totals)
-    assert [totals[0]] == (list(_whole(inside)) or [Figures()])
+    assert [totals[0]] == (list(_whole(inside, kinds)) or [Figures()])
 
 
-def _whole(inside: list[dict[str, Any]]) -> list[Figures]:
+def _whole(inside: list[dict[str, Any]], kinds: dict[str, str]) -> list[Figures]:
     """All of the entries as those of one month."""
-    return list(usage_by("month", [entry | {"at": "2026-01"} for entry in inside]).values())
+    return list(usage_by("month", [entry | {"at": "2026-01"} for entry in inside], kinds).values())
 
 
 def check_days(history: History, groups: list[dict[str, Any]]) -> None:

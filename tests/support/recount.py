@@ -11,6 +11,9 @@ from typing import Any
 Entry = Mapping[str, Any]
 """An operation, as `GET /v1/operations` shows it."""
 
+Kinds = Mapping[str, str]
+"""The kind of each grant, by its identifier."""
+
 WIDE = Context(prec=100, traps=[Inexact])
 """Sums of money, none of them rounded."""
 
@@ -33,9 +36,12 @@ NUMBERS = (
 
 @dataclass
 class Figures:
-    """What some operations come to; `numbers` that are 0 are left out. `cost` is money by currency."""
+    """What some operations come to; `numbers` that are 0 are left out. `free_value` and `cost` are money by
+    currency.
+    """
 
     numbers: Counter[str] = field(default_factory=Counter)
+    free_value: dict[str, Decimal] = field(default_factory=dict)
     cost: dict[str, Decimal] = field(default_factory=dict)
 
     @classmethod
@@ -43,29 +49,34 @@ class Figures:
         """As `GET /v1/usage` shows them."""
         figures = cls()
         figures.numbers.update({name: group[name] for name in NUMBERS if group[name]})
+        figures.free_value = {money["currency"]: Decimal(money["amount"]) for money in group["free_value"]}
         figures.cost = {money["currency"]: Decimal(money["amount"]) for money in group["cost"]}
         return figures
 
-    def pay(self, draw: Mapping[str, Any], credits: int) -> None:
+    def pay(self, draw: Mapping[str, Any], credits: int, kinds: Kinds) -> None:
         price = Decimal(draw["unit_price"])
-        self.numbers["paid_credits" if price else "free_credits"] += credits
+        is_free = kinds[draw["grant_id"]] in {"free", "promotional"}
+        self.numbers["free_credits" if is_free else "paid_credits"] += credits
         if price:
-            self.cost[draw["currency"]] = WIDE.fma(price, credits, self.cost.get(draw["currency"], Decimal(0)))
+            money = self.free_value if is_free else self.cost
+            money[draw["currency"]] = WIDE.fma(price, credits, money.get(draw["currency"], Decimal(0)))
 
     def tidied(self) -> Figures:
         self.numbers = +self.numbers
         return self
 
 
-def usage_by(group_by: str, log: Iterable[Entry]) -> dict[str, Figures]:
+def usage_by(group_by: str, log: Iterable[Entry], kinds: Kinds) -> dict[str, Figures]:
     """The groups that come to anything, by their values."""
     found: dict[str, Figures] = {}
     for entry in log:
-        for value, figures in _entities(entry) if group_by == "entity" else [(_value(group_by, entry), _whole(entry))]:
+        whole = [(_value(group_by, entry), _whole(entry, kinds))] if group_by != "entity" else _entities(entry, kinds)
+        for value, figures in whole:
             into = found.setdefault(value, Figures())
             into.numbers.update(figures.numbers)
-            for currency, amount in figures.cost.items():
-                into.cost[currency] = WIDE.add(into.cost.get(currency, Decimal(0)), amount)
+            for money, more in ((into.free_value, figures.free_value), (into.cost, figures.cost)):
+                for currency, amount in more.items():
+                    money[currency] = WIDE.add(money.get(currency, Decimal(0)), amount)
     return {value: figures for value, figures in found.items() if figures.tidied().numbers}
 
 
@@ -85,7 +96,7 @@ def _value(group_by: str, entry: Entry) -> str:
             raise AssertionError(group_by)
 
 
-def _whole(entry: Entry) -> Figures:
+def _whole(entry: Entry, kinds: Kinds) -> Figures:
     """All of an entry, but what became of its records by entity."""
     figures = _without_records(entry)
     for counts in entry["records"].values():
@@ -94,7 +105,7 @@ def _whole(entry: Entry) -> Figures:
     figures.numbers["credits"] = entry["credits"]
     figures.numbers["owed"] = entry["owed"]
     for draw in entry["drawn"]:
-        figures.pay(draw, draw["credits"])
+        figures.pay(draw, draw["credits"], kinds)
     return figures.tidied()
 
 
@@ -112,7 +123,7 @@ def _without_records(entry: Entry) -> Figures:
     return figures
 
 
-def _entities(entry: Entry) -> Iterator[tuple[str, Figures]]:
+def _entities(entry: Entry, kinds: Kinds) -> Iterator[tuple[str, Figures]]:
     """An entry's parts: the trigger, then the entities by name. Credit after credit is paid by whose turn it is: the
     grants as they were drawn, then the debt.
     """
@@ -120,20 +131,20 @@ def _entities(entry: Entry) -> Iterator[tuple[str, Figures]]:
     of_records = sum(counts["credits"] for counts in entry["records"].values())
     trigger = _without_records(entry)
     trigger.numbers["credits"] = entry["credits"] - of_records
-    _paid(trigger, purse, trigger.numbers["credits"] + trigger.numbers["settled"])
+    _paid(trigger, purse, trigger.numbers["credits"] + trigger.numbers["settled"], kinds)
     yield "-", trigger.tidied()
     for entity, counts in sorted(entry["records"].items()):
         figures = Figures()
         figures.numbers.update(counts)
-        _paid(figures, purse, counts["credits"])
+        _paid(figures, purse, counts["credits"], kinds)
         yield entity, figures.tidied()
     assert next(purse, purse) is purse, f"{entry['operation_id']} drew more than it cost"
 
 
-def _paid(figures: Figures, purse: Iterator[Mapping[str, Any] | None], credits: int) -> None:
+def _paid(figures: Figures, purse: Iterator[Mapping[str, Any] | None], credits: int, kinds: Kinds) -> None:
     for _ in range(credits):
         draw = next(purse)
         if draw is None:
             figures.numbers["owed"] += 1
         else:
-            figures.pay(draw, 1)
+            figures.pay(draw, 1, kinds)

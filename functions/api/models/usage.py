@@ -1,7 +1,9 @@
 """Where credits went, as it is asked for and shown."""
 
 import re
+from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field
@@ -39,10 +41,15 @@ class FiguresView(View):
     operations: Annotated[int, Field(description="Entries of the operation log."), told(12, minimum=0)]
     refused: Annotated[Count, Field(description="Of them, what was due and did not happen.")]
     credits: Annotated[int, Field(description="What was consumed."), told(1042, minimum=0)]
-    free_credits: Annotated[int, Field(description="Paid by grants without a price."), told(1000, minimum=0)]
-    paid_credits: Annotated[int, Field(description="Paid by grants with a price."), told(42, minimum=0)]
+    free_credits: Annotated[int, Field(description="Paid by credits that were given away."), told(1000, minimum=0)]
+    paid_credits: Annotated[int, Field(description="Paid by all other credits."), told(42, minimum=0)]
     owed: Annotated[Count, Field(description="What was consumed and not there: a debt.")]
     settled: Annotated[Count, Field(description="What was paid of earlier debts.")]
+    free_value: Annotated[
+        list[MoneyView],
+        Field(description="What the free credits would have cost, where their grants say so, in each currency."),
+        told([]),
+    ]
     cost: Annotated[
         list[MoneyView],
         Field(description="What the paid credits were worth, exactly, in each currency."),
@@ -110,7 +117,10 @@ def _figures(group: Group) -> dict[str, Any]:
         **figures.counts(),
         "free_credits": group.free_credits,
         "paid_credits": group.paid_credits,
-        "cost": [
-            MoneyView(currency=currency, amount=decimal_text(amount)) for currency, amount in sorted(group.cost.items())
-        ],
+        "free_value": _money(group.free_value),
+        "cost": _money(group.cost),
     }
+
+
+def _money(amounts: Mapping[str, Decimal]) -> list[MoneyView]:
+    return [MoneyView(currency=currency, amount=decimal_text(amount)) for currency, amount in sorted(amounts.items())]

@@ -121,6 +121,7 @@ def test_a_body_is_read_whatever_its_content_type(call: Call, event: Event, dyna
 def test_unknown_query_parameters_are_ignored(call: Call, event: Event, dynamodb: Stubber) -> None:
     given_event = event("api_list_operations")
     dynamodb.add_response("get_item", {})
+    dynamodb.add_response("batch_get_item", {"Responses": {}, "UnprocessedKeys": {}})
     for _ in range(31):
         dynamodb.add_response("query", {"Items": []})
     answer = call(given_event)

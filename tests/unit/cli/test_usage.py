@@ -23,6 +23,7 @@ def make_figures(free: int = 0, paid: int = 0, **changed: Any) -> dict[str, Any]
         "paid_credits": paid,
         "owed": 0,
         "settled": 0,
+        "free_value": [],
         "cost": [{"currency": "EUR", "amount": f"{paid}.50"}] if paid else [],
         "created": free,
         "updated": paid,
