@@ -45,7 +45,7 @@ def announce(record: Mapping[str, Any]) -> None:
     try:
         before, after = to_balance(change["OldImage"]), to_balance(change["NewImage"])
         at = datetime.fromtimestamp(change["ApproximateCreationDateTime"], UTC)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
         # No later try will find more in it; a report would hold up the whole shard for as long as the stream keeps it.
         logger.exception("what changed is no balance of ours", extra={"event_id": record.get("eventID")})
         return

@@ -23,11 +23,13 @@ from shared.dynamo.transactions import StoreUnavailable
 from shared.settings import Settings
 from shared.times import utc_now
 from shared.usage.counting import Counted, UsageCounter, bundles
+from shared.usage.tally import tally
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from shared.credits import Operation
+    from shared.keys import Item
 
 Record = Mapping[str, Any]
 
@@ -52,10 +54,19 @@ def entries(records: Iterable[Record]) -> list[tuple[str, Operation]]:
     for record in records:
         try:
             change = record["dynamodb"]
-            found.append((change["SequenceNumber"], to_operation(change["NewImage"])))
-        except (KeyError, TypeError, ValueError, AttributeError):
+            found.append((change["SequenceNumber"], _countable(change["NewImage"])))
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
             logger.exception("what came is no operation of ours", extra={"event_id": record.get("eventID")})
     return found
+
+
+def _countable(image: Item) -> Operation:
+    """The entry, if it can be counted: one that cannot would spoil the whole batch, as often as it is tried."""
+    operation = to_operation(image)
+    if not all(isinstance(name, str) for name in (operation.workspace_id, operation.operation_id)):
+        raise TypeError("an identifier is no text")
+    tally(operation)
+    return operation
 
 
 def count(records: Sequence[Record]) -> set[str]:

@@ -7,7 +7,7 @@ Everything is read consistently. All that matters is in which order (see `shared
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from decimal import DecimalException
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -65,7 +65,7 @@ class BooksReader:
         found: list[Grant] = []
         wrong: list[Difference] = []
         for item in (item for page in pages for item in page["Items"]):
-            grant = _read(to_grant, item)
+            grant = read_item(to_grant, item)
             if isinstance(grant, Difference):
                 wrong.append(grant)
             elif (grant.grant_id, grant.workspace_id) != (item["sk"]["S"], workspace_id):
@@ -90,7 +90,7 @@ class BooksReader:
         entries: list[Operation] = []
         wrong: list[Difference] = []
         for item in answer["Items"]:
-            entry = _read(to_operation, item)
+            entry = read_item(to_operation, item)
             if isinstance(entry, Difference):
                 wrong.append(entry)
                 continue
@@ -109,23 +109,40 @@ class BooksReader:
                 continue
         if not places:
             return {}
-        found = (_read(to_operation, item) for item in batch_get(self.client, self.table, places, self.backoff))
+        found = (read_item(to_operation, item) for item in batch_get(self.client, self.table, places, self.backoff))
         return {entry.operation_id: entry for entry in found if isinstance(entry, Operation)}
 
 
 def readable_balance(item: Item) -> Balance | Difference:
     """The account, or why its item is none."""
-    return _read(to_balance, item)
+    return read_item(to_balance, item)
 
 
-def _read(reader: Callable[[Item], Read], item: Mapping[str, Any]) -> Read | Difference:
+def read_item(reader: Callable[[Item], Read], item: Mapping[str, Any]) -> Read | Difference:
+    """What `reader` makes of an item, or why it can make nothing of it."""
     try:
-        return reader(dict(item))
+        found = reader(dict(item))
+        _have_whole_numbers(found)
     except UNREADABLE as error:
         place = f"{item['pk']['S']} {item['sk']['S']}"
         return Difference(
             "an item of the books can be read", "its attributes", f"{type(error).__name__}: {error}", place
         )
+    return found
+
+
+def _have_whole_numbers(thing: Any) -> None:
+    """Raises TypeError where a count of anything is no whole number: it could be read, and not be counted."""
+    for each in fields(thing):
+        value = getattr(thing, each.name)
+        parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple) else ()
+        numbers = (value,) if each.type == "int" else parts if each.type == "Mapping[Action, int]" else ()
+        for number in numbers:
+            if type(number) is not int:
+                raise TypeError(f"{each.name} has {number!r} for a whole number")
+        for part in parts:
+            if is_dataclass(part):
+                _have_whole_numbers(part)
 
 
 def _misplaced(entry: Operation, workspace_id: str, name: str) -> list[Difference]:

@@ -13,9 +13,11 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from shared import keys
+from shared.audits.reading import read_item
 from shared.catalog import Record
 from shared.catalog.records import to_record
 from shared.credits import Operation
+from shared.credits.audit import Difference
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -98,12 +100,12 @@ def written_count(operation: Operation) -> int:
 
 @dataclass(frozen=True, slots=True)
 class RecordReader:
-    """Reads some records of a shard."""
+    """Reads some records of a shard; of one that cannot be read it is told why."""
 
     client: DynamoDBClient
     table: str
 
-    def some(self, workspace_id: str, entity: str, shard: int, start: str) -> Iterator[Record]:
+    def some(self, workspace_id: str, entity: str, shard: int, start: str) -> Iterator[Record | Difference]:
         """Up to `RECORDS_PER_SHARD` records, from the key `start` on, and then from the shard's beginning."""
         whole: tuple[str, dict[str, Any]] = ("pk = :pk", {})
         behind: tuple[str, dict[str, Any]] = ("pk = :pk AND sk >= :start", {":start": {"S": start}})
@@ -118,7 +120,7 @@ class RecordReader:
 
     def _query(
         self, workspace_id: str, entity: str, shard: int, condition: str, values: Mapping[str, Any], limit: int
-    ) -> Iterator[Record]:
+    ) -> Iterator[Record | Difference]:
         pages = self.client.get_paginator("query").paginate(
             TableName=self.table,
             KeyConditionExpression=condition,
@@ -127,4 +129,4 @@ class RecordReader:
             PaginationConfig={"MaxItems": limit, "PageSize": limit},
         )
         for page in pages:
-            yield from map(to_record, page["Items"])
+            yield from (read_item(to_record, item) for item in page["Items"])

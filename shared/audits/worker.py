@@ -246,7 +246,12 @@ class _Auditor:
         for entity, record_key in places:
             state.starts.offer(entity, record_key)
         # The rest of a large step is met from the records' side.
-        found = self.room.catalog.get_many(self.workspace_id, dict.fromkeys(places[:READ_BATCH]))
+        try:
+            found = self.room.catalog.get_many(self.workspace_id, dict.fromkeys(places[:READ_BATCH]))
+        except UNREADABLE as error:
+            told = f"{type(error).__name__}: {error}"
+            state.note(Difference("the records that an operation wrote can be read", "their attributes", told, name))
+            return
         others = [record for record in found.values() if record.operation_id not in (None, name)]
         self._have_entries(others)
 
@@ -261,7 +266,12 @@ class _Auditor:
             return
         index, shard = divmod(state.position, keys.RECORD_SHARDS)
         entity = entities[index]
-        records = list(self.room.records.some(self.workspace_id, entity, shard, state.starts.of(entity, shard)))
+        records: list[Record] = []
+        for each in self.room.records.some(self.workspace_id, entity, shard, state.starts.of(entity, shard)):
+            if isinstance(each, Difference):
+                state.note(each)
+            else:
+                records.append(each)
         state.records += len(records)
         for operation in self._have_entries(record for record in records if record.operation_id is not None):
             claims = self._claims_of(operation)

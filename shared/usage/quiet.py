@@ -20,7 +20,9 @@ MOST_DAYS = 96
 """Days that are looked up at most: what one request reads beside the account and what was counted of it."""
 
 _UNSETTLED = timedelta(days=1)
-"""Days as young as this are looked through in any case: most of what is written is written there."""
+"""Days that ended less than this ago are looked through in any case: most of what is written is written there, and
+what costs nothing (a refusal, an expiry) does not show that the figures are behind.
+"""
 
 
 def quiet_days(
@@ -30,7 +32,8 @@ def quiet_days(
     by, or they are behind. Of a long period the newest `MOST_DAYS` are known. One request; raises StoreUnavailable.
     """
     kept_by = _kept_by(wanted)
-    newest = min(before, wanted.until, now - _UNSETTLED).astimezone(UTC).date()
+    settled = (now - _UNSETTLED).astimezone(UTC).date() - timedelta(days=1)
+    newest = min(min(before, wanted.until).astimezone(UTC).date(), settled)
     oldest = max(wanted.since.astimezone(UTC).date(), newest - timedelta(days=MOST_DAYS - 1))
     days = [newest - timedelta(days=back) for back in range((newest - oldest).days + 1)]
     if kept_by is None or not days:

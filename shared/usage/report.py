@@ -218,5 +218,6 @@ def _with_what_was_there(
     for day in Period(month, seen.last).days():
         there += granted.get(day, 0) - left.get(day, 0)
         if group := by_day.get(day.isoformat()):
-            told.append(replace(group, granted=granted.get(day, 0), available=there))
+            # Entries are dated by their triggers: one that was interrupted may have drawn on what was granted later.
+            told.append(replace(group, granted=granted.get(day, 0), available=max(0, there)))
     return told

@@ -173,6 +173,18 @@ def an_operation_is_made_unreadable(here: Audited) -> None:
     here.edit(credit(here), entry_of(here, "first"), kind="present")
 
 
+def a_figure_of_an_operation_is_no_number(here: Audited) -> None:
+    here.edit(credit(here), entry_of(here, "first"), credits="three")
+
+
+def a_figure_of_the_account_is_no_number(here: Audited) -> None:
+    here.edit(credit(here), balance_of(here), consumed="many")
+
+
+def a_record_is_made_unreadable(here: Audited) -> None:
+    here.edit(catalog(here), keys.record(here.workspace_id, "product", "first-1"), created_at="yesterday")
+
+
 def an_operation_is_moved_to_another_time(here: Audited) -> None:
     here.edit(credit(here), entry_of(here, "first"), at="2026-02-01T08:00:00.000Z")
 
@@ -248,6 +260,9 @@ DAMAGES: list[tuple[Callable[[Audited], None], str]] = [
     (what_an_operation_drew_is_edited, "an entry draws what it costs"),
     (the_price_of_what_was_drawn_is_edited, "the price of"),
     (an_operation_is_made_unreadable, "an item of the books can be read"),
+    (a_figure_of_an_operation_is_no_number, "an item of the books can be read"),
+    (a_figure_of_the_account_is_no_number, "an item of the books can be read"),
+    (a_record_is_made_unreadable, "the records that an operation wrote can be read"),
     (an_operation_is_moved_to_another_time, "an entry's time is its identifier's"),
     (an_expiry_is_removed, "expired"),
     (a_void_is_removed, "void"),

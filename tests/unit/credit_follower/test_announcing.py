@@ -97,3 +97,11 @@ def test_what_is_no_balance_is_passed_over(told: Told, caplog: pytest.LogCapture
     # One of them is new, as only entries of the log may be.
     assert caplog.text.count("what changed is no balance of ours") == 1
     assert caplog.text.count("what came is no operation of ours") == 1
+
+
+def test_a_balance_with_a_price_that_is_none_is_passed_over(told: Told) -> None:
+    event = sample("credit_follower_fallen")
+    grants = event["Records"][0]["dynamodb"]["NewImage"]["grants"]["M"]
+    grants["gr_01KAMZ5Q000000000000000001"]["M"]["unit_price"] = {"S": "cheap"}
+    assert failed(follower.handler(event, Context())) == []
+    assert told.announcements == []

@@ -72,6 +72,24 @@ def test_what_is_no_entry_is_passed_over_logged_and_measured(
     assert '"UncountedOperations":[2.0]' in metrics_of(capsys).replace(" ", "")
 
 
+@pytest.mark.parametrize(
+    ("name", "damaged"),
+    [
+        ("drawn", {"L": [{"L": [{"S": "gr_01KAMZ5Q00E5K7N9R1T3W5Y7A9"}, {"N": "97"}, {"S": "cheap"}, {"S": "EUR"}]}]}),
+        ("credits", {"S": "97"}),
+        ("workspace_id", {"N": "1"}),
+    ],
+)
+def test_an_entry_that_says_nonsense_holds_nobody_up(
+    counts: Counts, caplog: pytest.LogCaptureFixture, name: str, damaged: dict[str, Any]
+) -> None:
+    event = sample("credit_follower_counted")
+    event["Records"][0]["dynamodb"]["NewImage"][name] = damaged
+    assert failed(follower.handler(event, Context())) == []
+    assert sorted(counts.counted) == ["api_call", "scheduled_job"]
+    assert caplog.text.count("what came is no operation of ours") == 1
+
+
 def test_what_the_table_refuses_for_good_holds_nobody_up_and_is_measured(
     counts: Counts, capsys: pytest.CaptureFixture[str]
 ) -> None:

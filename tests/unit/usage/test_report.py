@@ -70,6 +70,13 @@ def test_days_tell_what_was_granted_on_them_and_what_was_there_at_their_ends() -
     assert [group.figures.credits for group in told.groups] == [0, 51, 0, 3]
 
 
+def test_no_day_ends_below_zero_when_what_it_set_off_was_paid_from_what_came_later() -> None:
+    """A step of a run that was interrupted on the 2nd, and went on with the credits of the 3rd."""
+    late = [(date(2026, 11, 2), "-", Figures(operations=1, credits=90, drawn={"gr_free": 40, "gr_euros": 50}))]
+    told = report(Grouping.DAY, rows=late)
+    assert [group.available for group in told.groups] == [0, 970, 1_970, 1_970]
+
+
 def test_money_is_exact_and_what_was_free_is_told_apart() -> None:
     total = report(Grouping.MONTH).total
     assert (total.free_credits, total.paid_credits, total.figures.owed) == (40, 13, 1)
