@@ -299,11 +299,16 @@ class _Auditor:
             return
         month = months[state.position]
         logged = {day: sums for day, sums in state.figures.items() if day.startswith(f"{month:%Y-%m}")}
-        checked = self.room.usage.check(self.workspace_id, month, logged, now)
+        state.position += 1
+        try:
+            checked = self.room.usage.check(self.workspace_id, month, logged, now)
+        except UNREADABLE as error:
+            told = f"{type(error).__name__}: {error}"
+            state.note(Difference("usage figures can be read", "whole numbers", told, f"{month:%Y-%m}"))
+            return
         state.repaired += checked.repaired
         for difference in checked.differences:
             state.note(difference)
-        state.position += 1
 
     # --- what both directions need ---
 

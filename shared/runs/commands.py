@@ -216,7 +216,8 @@ def resume_run(runs: RunStore, ledger: Ledger, run: Run, now: datetime) -> Run |
     balance = ledger.balance(run.workspace_id)
     if run.state is RunState.PAUSED and (balance is None or balance.spendable(now) == 0):
         return OutOfCredits(1, 0, balance.owed if balance else 0)
-    going_on = replace(run, updated_at=now) if stalled else resumed(run, now)
+    # What comes now is dated now: a step of weeks ago would be charged into a month whose books are closed.
+    going_on = replace(run, updated_at=now, step_at=now) if stalled else resumed(run, now)
     going_on = replace(going_on, leg=run.leg + 1)
     if runs.move(run, going_on, _DOORBELLS[going_on.state]):
         return going_on

@@ -14,14 +14,14 @@ def end_run(runs: RunStore, ledger: Ledger, before: Run, after: Run) -> bool:
     Records that would not change cost nothing, and wait for the next entry of the log. The last ones get an entry of
     their own, in the transaction that ends the run: so the log is told of each of them once.
     """
-    unchanged = after.unnoted
-    if not unchanged:
+    if not after.unnoted:
         return runs.move(before, noted(after))
-    outcome = ledger.commit(plan_note(before, unchanged, move_run(runs.table, before, noted(after))))
+    outcome = ledger.commit(plan_note(after, move_run(runs.table, before, noted(after))))
     match outcome:
-        case Committed():
+        # It names this end of the run, at this moment: it was written before, and the answer was lost.
+        case Committed() | Replayed():
             return True
-        case Stale() | Replayed():
+        case Stale():
             return False
         case _:
             raise AssertionError(f"the end of run {before.run_id} costs nothing, and met {outcome}")

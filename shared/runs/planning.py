@@ -174,7 +174,7 @@ def plan_step(
         channel=Channel.IMPORT,
         at=before.step_at,
         credits=prices.cost(actions),
-        fingerprint=_fingerprint(before),
+        fingerprint=fingerprint(before.run_id, str(before.cursor.position)),
         actions=actions,
         job_id=before.feed_id,
         run_id=before.run_id,
@@ -196,24 +196,27 @@ def plan_step(
     )
 
 
-def plan_note(before: Run, unchanged: Mapping[str, int], cursor: Write) -> Plan:
+def plan_note(ended: Run, cursor: Write) -> Plan:
     """The plan that ends a run and tells the log, free, of records that were passed over since the last step.
 
-    It has the identifier of the step that would be the next: whatever moves the run on from `before` is one operation.
+    It is dated by the end, however long ago the last step was. Only one end can be written, and no step beside it: each
+    moves the run on from where it was.
     """
+    unchanged = ended.unnoted
+    named = (ended.run_id, "end", ended.state.value)
     return Plan(
-        operation_id=step_operation_id(before),
-        workspace_id=before.workspace_id,
+        operation_id=operation_id(ended.updated_at, ended.workspace_id, *named),
+        workspace_id=ended.workspace_id,
         kind=OperationKind.IMPORT,
         channel=Channel.IMPORT,
-        at=before.step_at,
+        at=ended.updated_at,
         credits=0,
-        fingerprint=_fingerprint(before),
+        fingerprint=fingerprint(*named),
         actions={},
-        job_id=before.feed_id,
-        run_id=before.run_id,
+        job_id=ended.feed_id,
+        run_id=ended.run_id,
         description=f"{sum(unchanged.values()):,} records would not change",
-        actor=before.started_by,
+        actor=ended.started_by,
         records={entity: RecordCounts(unchanged=count) for entity, count in unchanged.items()},
         cursor=cursor,
     )
@@ -222,10 +225,6 @@ def plan_note(before: Run, unchanged: Mapping[str, int], cursor: Write) -> Plan:
 def step_operation_id(run: Run) -> str:
     """The operation that moves `run` on from where it is: the same for every worker that sees it there."""
     return operation_id(run.step_at, run.workspace_id, run.run_id, str(run.cursor.position))
-
-
-def _fingerprint(before: Run) -> str:
-    return fingerprint(before.run_id, str(before.cursor.position))
 
 
 def _records(run: Run, step: Sequence[Examined], prices: PriceList) -> dict[str, RecordCounts]:

@@ -247,6 +247,10 @@ def usage_figures_by_kind_are_edited(here: Audited) -> None:
     here.edit(usage(here), keys.usage(here.workspace_id, MORNING, Dimension.KIND, "api_call"), created=1)
 
 
+def usage_figures_are_no_numbers(here: Audited) -> None:
+    here.edit(usage(here), keys.usage(here.workspace_id, MORNING, Dimension.TOTAL, "-"), credits="many")
+
+
 DAMAGES: list[tuple[Callable[[Audited], None], str]] = [
     (available_is_edited, "available"),
     (consumed_is_edited, "granted - expired - void"),
@@ -276,6 +280,7 @@ DAMAGES: list[tuple[Callable[[Audited], None], str]] = [
     (an_operation_hides_what_it_wrote, "an operation names as many records as it wrote"),
     (usage_figures_are_edited_up, "usage figures are what the log comes to"),
     (usage_figures_are_edited_down, "usage figures are what the log comes to"),
+    (usage_figures_are_no_numbers, "usage figures can be read"),
     (usage_figures_by_kind_are_edited, "usage figures by kind add up to the total"),
 ]
 

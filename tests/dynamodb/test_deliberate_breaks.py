@@ -204,7 +204,7 @@ BREAKS = {
         "after = noted(planning.after_step(self._run, step, self._shop.prices, now))",
         "after = planning.after_step(self._run, step, self._shop.prices, now)",
     ),
-    "run: its end": Break("end_run", ending, "if not unchanged:", "if True:", (worker,)),
+    "run: its end": Break("end_run", ending, "if not after.unnoted:", "if True:", (worker,)),
     "usage: marker": Break("put_new", counting, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"'),
     "backlog: merged": Break("_still", backlog, '"#token = :token"', '"(#token = :token OR attribute_exists(pk))"'),
     "backlog: over": Break(

@@ -114,6 +114,8 @@ def test_a_run_that_nobody_works_on_any_more_can_be_resumed(open_account: OpenAc
     ringing = resumed(story)
     assert isinstance(ringing, Run)
     assert (ringing.state, ringing.leg) == (RunState.RUNNING, 1)
+    # What it writes now is charged now, whenever it stopped.
+    assert ringing.step_at == clock()
     assert isinstance(resumed(story), NotPossible)
     assert story.work().state is RunState.FINISHED
     story.check()

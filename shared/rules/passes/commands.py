@@ -56,7 +56,8 @@ def resume_pass(
         available = drawable(balance, now) if balance else 0
         if available < rule_pass.needed:
             return OutOfCredits(rule_pass.needed, available, balance.owed if balance else 0)
-    going_on = replace(rule_pass, updated_at=now) if stalled else resumed(rule_pass, now)
+    # Dated now, as a run is (`shared.runs.commands.resume_run`).
+    going_on = replace(rule_pass, updated_at=now, step_at=now) if stalled else resumed(rule_pass, now)
     going_on = replace(going_on, leg=rule_pass.leg + 1)
     if passes.move(rule_pass, going_on, rings=True):
         return going_on

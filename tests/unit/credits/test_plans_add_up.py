@@ -224,7 +224,7 @@ def test_the_entries_of_a_run_tell_of_each_record_once(
             anchor = after
         run = after
     if run.unnoted:
-        plans.append(plan_note(anchor, run.unnoted, move_run("work", anchor, noted(run))))
+        plans.append(plan_note(run, move_run("work", anchor, noted(run))))
         assert plans[-1].credits == 0
     for plan in plans:
         check(plan, prices)
