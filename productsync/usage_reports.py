@@ -226,12 +226,15 @@ def _labels(days: Sequence[UsageGroup]) -> list[str]:
 
 
 def _show_table(output: Output, usage: Usage) -> None:
-    grouping = usage["group_by"]
+    grouping, total = usage["group_by"], usage["total"]
+    # With debts `Free` and `Paid` are not all of `Credits`: what is missing has to be seen.
+    has_debts = bool(total["owed"] or total["settled"])
     columns = [
         Column(grouping.capitalize(), wraps=True),
         Column("Credits", number=True),
         Column("Free", number=True, rank=3),
         Column("Paid", number=True, rank=3),
+        *([Column("Owed", number=True, rank=3), Column("Settled", number=True, rank=3)] if has_debts else []),
         Column("Money", number=True, rank=1),
         Column("Created", number=True, rank=4),
         Column("Updated", number=True, rank=4),
@@ -240,18 +243,19 @@ def _show_table(output: Output, usage: Usage) -> None:
         Column("Operations", number=True, rank=5),
         Column("Refused", number=True, rank=7),
     ]
-    rows = [_row(_name(one, grouping), one) for one in usage["groups"]]
+    rows = [_row(_name(one, grouping), one, has_debts=has_debts) for one in usage["groups"]]
     if len(rows) > 1:
-        rows.append(_row("all", usage["total"]))
+        rows.append(_row("all", total, has_debts=has_debts))
     output.table(columns, rows, empty="Nothing in this period.")
 
 
-def _row(name: str, figures: UsageFigures) -> list[Cell]:
+def _row(name: str, figures: UsageFigures, *, has_debts: bool) -> list[Cell]:
     return [
         name,
         figures["credits"],
         figures["free_credits"],
         figures["paid_credits"],
+        *([figures["owed"], figures["settled"]] if has_debts else []),
         money_of(figures["cost"]),
         figures["created"],
         figures["updated"],

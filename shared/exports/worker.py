@@ -37,6 +37,9 @@ PART_BYTES = 3 * 1024**3
 _CLOCKS = timedelta(minutes=1)
 """How far the clock of whoever wrote an entry may be ahead of this one."""
 
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError)
+"""What reading an item raises that is no entry or grant of ours."""
+
 OutOfTime = Callable[[], bool]
 
 
@@ -90,9 +93,9 @@ def _advanced(room: ExportRoom, export: Export, out_of_time: OutOfTime) -> Expor
     until = room.clock() + _CLOCKS
     try:
         after, is_last = _with_next_part(room, export, grants, until, out_of_time)
-    except (BooksDamaged, ValueError) as damage:
+    except (BooksDamaged, *_UNREADABLE) as damage:
         # Not exact in some format, or an entry that nobody can read: it will be the same at every try.
-        return failed(export, str(damage), room.clock())
+        return failed(export, f"the log cannot be exported: {type(damage).__name__}: {damage}", room.clock())
     if not is_last:
         return after
     return replace(after, report=_report(room, after, grants))
@@ -169,31 +172,30 @@ def _send(
 
 
 def _report(room: ExportRoom, export: Export, grants: list[Grant]) -> dict[str, Any]:
-    """What the books say in the end. The account is looked at after the last line was read, and only in the month that
-    goes on: at the end of an earlier one nobody looked.
+    """What the books say in the end, and what the account says: in the month that goes on itself, after the last line
+    was read; of an earlier month's end the figures of usage know, which are counted apart from the lines.
     """
-    opening = _opening(room, export, grants)
-    books = books_of(opening, Sums.from_values(export.sums))
+    books = books_of(_standing(room, export, grants, export.month.start), Sums.from_values(export.sums))
     now = room.clock()
-    balance = room.ledger.balance(export.workspace_id) if now < export.month.end else None
-    account = None if balance is None else Standing(balance.available, balance.owed)
-    return report_of(books, account, now)
+    if now >= export.month.end:
+        return report_of(books, _standing(room, export, grants, export.month.end), now)
+    balance = room.ledger.balance(export.workspace_id)
+    return report_of(books, None if balance is None else Standing(balance.available, balance.owed), now)
 
 
-def _opening(room: ExportRoom, export: Export, grants: list[Grant]) -> Standing:
-    """What was there when the month began: what had come, less what had left by the figures of usage.
+def _standing(room: ExportRoom, export: Export, grants: list[Grant], at: datetime) -> Standing:
+    """What was there when a month began: what had come, less what had left by the figures of usage.
 
     They are counted from the log and audited against it, and reading them takes a query for each month before; the log
     itself would have to be read from the beginning.
     """
-    start = export.month.start
     opened = time_of(export.workspace_id).astimezone(UTC)
-    if start <= opened:
+    if at <= opened:
         return Standing(0, 0)
-    last_day = (start - timedelta(days=1)).date()
+    last_day = (at - timedelta(days=1)).date()
     before = room.usage.figures(export.workspace_id, Dimension.TOTAL, opened.date(), last_day)
     figures = Figures.total(each for _, _, each in before)
-    came = sum(grant.credits for grant in grants if grant.granted_at < start)
+    came = sum(grant.credits for grant in grants if grant.granted_at < at)
     return Standing(available=came - figures.left, owed=figures.owed - figures.settled)
 
 

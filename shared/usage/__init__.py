@@ -1,6 +1,6 @@
 """What the operation log adds up to: figures by day, job, kind, actor and entity, each operation counted once."""
 
-from shared.usage.counting import Counted, UsageCounter, recount
+from shared.usage.counting import Counted, UsageCounter
 from shared.usage.quiet import quiet_days
 from shared.usage.report import MOST_DAYS, Group, Grouping, Period, UsageReport, UsageRoom, usage_of, usage_report
 from shared.usage.store import SoFar, UsageStore
@@ -20,7 +20,6 @@ __all__ = [
     "UsageRoom",
     "UsageStore",
     "quiet_days",
-    "recount",
     "tally",
     "usage_of",
     "usage_report",

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared import keys
 from shared.credits.model import Operation
-from shared.credits.operations import OperationFilter, OperationLog
 from shared.dynamo.transactions import MAX_TRANSACTION_ITEMS, Backoff, NotStorable, Refused, transact_write
 from shared.dynamo.values import to_item
 from shared.dynamo.writes import Write, put_new
@@ -158,28 +157,3 @@ class UsageCounter:
 def _not_refused(operations: Sequence[Operation], refused: Refused) -> list[Operation]:
     """Those whose markers did not exist; markers are the first items, and all that has a condition."""
     return [one for one, reason in zip(operations, refused.reasons, strict=False) if reason is None]
-
-
-def recount(
-    counter: UsageCounter, log: OperationLog, workspace_id: str, since: datetime, until: datetime, now: datetime
-) -> Counted:
-    """Offers all of a period's operations (by the times of their triggers, both ends included) to be counted, so that
-    what the stream lost is added; what was counted stays as it is.
-
-    Raises ValueError for operations so old that it may be forgotten whether they were counted (`RECOUNTABLE`), and what
-    `UsageCounter.count` raises.
-    """
-    if since < now - RECOUNTABLE:
-        raise ValueError(f"what is older than {RECOUNTABLE.days} days may have been counted and forgotten")
-    total = Counted()
-    batch: list[Operation] = []
-    for operation in log.all(workspace_id, OperationFilter(since.astimezone(UTC), until.astimezone(UTC))):
-        batch.append(operation)
-        if len(batch) == _RECOUNTED_AT_ONCE:
-            total += counter.count(batch)
-            batch = []
-    return total + counter.count(batch)
-
-
-_RECOUNTED_AT_ONCE = 1_000
-"""Operations that are held in memory while they are offered again."""

@@ -217,10 +217,28 @@ def test_a_later_month_opens_with_what_the_one_before_closed_with(open_account: 
         assert not disagrees(done)
         reports[month] = done.report
     assert reports[MARCH]["books"]["closing"] == reports[APRIL]["books"]["opening"] == {"available": 5, "owed": 0}
-    # Nobody looked at the account when March ended.
-    assert reports[MARCH]["account"] is None
+    # Nobody looked at the account when March ended; what was counted of it says the same.
+    assert reports[MARCH]["account"] == reports[MARCH]["books"]["closing"]
     assert reports[APRIL]["account"] == reports[APRIL]["books"]["closing"] == {"available": 3, "owed": 0}
     assert reports[APRIL]["disagreements"] == []
+
+
+def test_an_entry_that_is_gone_from_a_month_that_is_over_is_noticed(open_account: OpenAccount) -> None:
+    exporting = a_story(open_account(5))
+    account = exporting.account
+    account.clock.now = at(2, month=4)
+    counter = UsageCounter(
+        plain_dynamodb(account.world), account.world.usage_table, clock=account.clock, backoff=AT_ONCE
+    )
+    counter.count(account.operations())
+    gone = next(entry for entry in account.operations() if entry.credits > entry.owed)
+    plain_dynamodb(account.world).delete_item(
+        TableName=account.world.credit_table,
+        Key=keys.operation(account.workspace_id, gone.operation_id).attributes(),
+    )
+    done = work(exporting.room(), exporting.workspace_id, exporting.ask(MARCH).export_id, never, 0)
+    assert done is not None
+    assert disagrees(done)
 
 
 def test_exported_again_the_newest_is_what_is_published_and_the_first_is_kept(open_account: OpenAccount) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from shared import keys
 from shared.channels import Channel
-from shared.credits import Action, Draw, GrantKind, Operation, OperationKind, OperationLog
+from shared.credits import Action, Draw, GrantKind, Operation, OperationKind
 from shared.dynamo.transactions import StoreUnavailable
 from shared.ids import new_workspace_id, operation_id
 from shared.usage import (
@@ -28,10 +28,9 @@ from shared.usage import (
     UsageCounter,
     UsageRoom,
     UsageStore,
-    recount,
     usage_of,
 )
-from shared.usage.counting import RECOUNTABLE, REMEMBERED
+from shared.usage.counting import REMEMBERED
 from tests.support.faults import (
     Fault,
     Killed,
@@ -252,30 +251,6 @@ def test_a_thousand_operations_of_one_workspace_and_day_take_few_transactions(bo
     # One transaction for each batch of the stream; a marker takes two units, and so does each of its six updates.
     assert line.requests == ["TransactWriteItems"] * 12
     assert sum(units) == 2 * (1_000 + 12 * 6) == 2_144
-
-
-# --- a gap in the stream ---
-
-
-def test_a_gap_is_closed_by_offering_the_log_again(open_account: Callable[[int], Account], clock: HandClock) -> None:
-    account = open_account(50)
-    for number in range(7):
-        account.ledger().commit(account.plan(f"charge {number}", 3))
-    log = OperationLog(plain_dynamodb(account.world), account.world.credit_table)
-    books = Books(account.world, account.workspace_id)
-    books.counter().count(account.operations()[2:5])
-    clock.advance(hours=1)
-    period = (MORNING - timedelta(hours=1), clock())
-    assert recount(books.counter(), log, account.workspace_id, *period, clock()) == Counted(4, 3)
-    assert recount(books.counter(), log, account.workspace_id, *period, clock()) == Counted(0, 7)
-    books.check(account.operations())
-
-
-def test_what_may_have_been_forgotten_is_not_counted_again(books: Books) -> None:
-    log = OperationLog(plain_dynamodb(books.world), books.world.credit_table)
-    since = NOW - RECOUNTABLE - timedelta(milliseconds=1)
-    with pytest.raises(ValueError, match="44 days"):
-        recount(books.counter(), log, books.workspace_id, since, NOW, NOW)
 
 
 # --- what is read ---

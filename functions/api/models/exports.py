@@ -156,7 +156,7 @@ class ExportView(View):
     books: BooksView | None
     account: Annotated[
         StandingView | None,
-        Field(description="What the account held after the last line; null for a month that was over."),
+        Field(description="What the account held after the last line; of a month that was over, by usage."),
     ]
     disagreements: Annotated[
         list[str],
