@@ -1,6 +1,7 @@
 """Asks for an audit of every workspace, once a day (template.yaml).
 
-One that is called twice, or cut off and called again, does no harm: while an audit is under way it is the answer.
+One that is called twice, or cut off and called again, does no harm: while an audit is under way it is the answer. A
+workspace of which none can be asked for keeps nobody else from theirs.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 logger = Logger()
 
 
+class SomeNotAsked(Exception):
+    """Of some workspaces no audit could be asked for; the log says of which, and why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Room:
     """What asking takes."""
@@ -40,12 +45,20 @@ def room() -> Room:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(_event: Any, _context: LambdaContext) -> dict[str, int]:
-    """Says of how many workspaces an audit is under way. Raises StoreUnavailable and botocore's errors, so that it is
-    called again.
+    """Says of how many workspaces an audit is under way. Raises SomeNotAsked where that is not all of them, so that it is
+    called again; and botocore's errors where they cannot be listed.
     """
-    asked = 0
+    asked = failed = 0
     for workspace_id in room().directory.all():
-        ask_for_audit(room().audits, workspace_id, utc_now())
-        asked += 1
-    logger.info("asked for audits", extra={"workspaces": asked})
+        try:
+            ask_for_audit(room().audits, workspace_id, utc_now())
+        except Exception:
+            # Whatever is wrong with this one, the next may be well.
+            logger.exception("no audit was asked for", extra={"workspace_id": workspace_id})
+            failed += 1
+        else:
+            asked += 1
+    logger.info("asked for audits", extra={"workspaces": asked, "failed": failed})
+    if failed:
+        raise SomeNotAsked(f"{failed} workspaces")
     return {"asked": asked}

@@ -1,7 +1,7 @@
 """Asks for the exports of the month that is over, for every workspace (finance's schedule, template.yaml).
 
 It may be called twice, or be cut off and called again: each firing asks once for each workspace, whatever was asked for
-before.
+before. A workspace of which none can be asked for keeps nobody else from theirs.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 logger = Logger()
 
 
+class SomeNotAsked(Exception):
+    """Of some workspaces no export could be asked for; the log says of which, and why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Room:
     """What asking takes."""
@@ -47,17 +51,25 @@ def room() -> Room:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: Any, _context: LambdaContext) -> dict[str, int]:
-    """Says of how many workspaces an export is on its way. Raises StoreUnavailable and botocore's errors, so that it is
-    called again.
+    """Says of how many workspaces an export is on its way. Raises SomeNotAsked where that is not all of them, so that it
+    is called again; and botocore's errors where they cannot be listed.
     """
     now = utc_now()
     scheduled_at = scheduled_time_of(event, now)
     month = Month.of(scheduled_at).previous
-    asked = 0
+    asked = failed = 0
     for workspace_id in room().directory.all():
-        ask_for_monthly_export(room().exports, workspace_id, month, scheduled_at, now)
-        asked += 1
-    logger.info("asked for exports", extra={"month": str(month), "workspaces": asked})
+        try:
+            ask_for_monthly_export(room().exports, workspace_id, month, scheduled_at, now)
+        except Exception:
+            # Whatever is wrong with this one, the next may be well.
+            logger.exception("no export was asked for", extra={"workspace_id": workspace_id})
+            failed += 1
+        else:
+            asked += 1
+    logger.info("asked for exports", extra={"month": str(month), "workspaces": asked, "failed": failed})
+    if failed:
+        raise SomeNotAsked(f"{failed} workspaces")
     return {"asked": asked}
 
 

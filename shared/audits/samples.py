@@ -32,6 +32,11 @@ some 2,000 of an entity."""
 MAX_ENTITIES = 100
 """Entities whose records are looked at; those that the log named first."""
 
+MAX_START_BYTES = 64
+"""Where a shard is begun lies in the audit's own item, which takes 400 KB: a key may have 1,024 bytes, and there are 16
+shards of each entity. A shard that has longer ones only is begun at its beginning.
+"""
+
 
 def rank(audit_id: str, name: str) -> int:
     """A place in an order that nobody can foresee, and that is the same each time it is asked for."""
@@ -75,6 +80,8 @@ class Starts:
     keys: dict[str, str] = field(default_factory=dict)
 
     def offer(self, entity: str, record_key: str) -> None:
+        if len(record_key.encode()) > MAX_START_BYTES:
+            return
         shard = _shard_name(entity, keys.record_shard(record_key))
         known = self.keys.get(shard)
         if known is None or rank(self.audit_id, record_key) < rank(self.audit_id, known):

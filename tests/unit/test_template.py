@@ -736,6 +736,20 @@ def test_who_writes_exports_changes_no_account_and_no_log() -> None:
     assert writing == {"WorkTable"}
 
 
+def test_who_makes_reports_writes_nothing_else_of_what_is_configured_and_running() -> None:
+    """API keys, runs and schedules lie in the same table."""
+    exports, audits = ["W#*#EXPORTS", "W#*#EXPORT#*"], ["W#*#AUDITS", "W#*#AUDIT"]
+    written: dict[str, list[str]] = {}
+    for role, statement in statements():
+        if refers_to(statement["Resource"]) != {"WorkTable"} or set(as_list(statement["Action"])) <= READING:
+            continue
+        condition = statement.get("Condition", {}).get("ForAllValues:StringLike", {})
+        written.setdefault(role, []).extend(as_list(condition.get("dynamodb:LeadingKeys", "everything")))
+    assert written["ReportsApiRole"] == [*exports, *audits, "W#*#CALL#*"]
+    assert written["UsageExporterRole"] == written["MonthlyExportsRole"] == exports
+    assert written["AuditorRole"] == written["DailyAuditsRole"] == audits
+
+
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_functions_are_told_what_they_read_of_the_environment(name: str) -> None:
     module, _, _ = resources()[name]["Properties"]["Handler"].rpartition(".")

@@ -111,3 +111,20 @@ def test_every_workspace_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> N
     handler: Any = daily.handler
     assert handler(sample("daily_audits"), Context()) == {"asked": 2}
     assert asked == ["ws_1", "ws_2"]
+
+
+def test_a_workspace_that_cannot_be_asked_for_keeps_nobody_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def ask(_audits: object, workspace_id: str, _now: object) -> None:
+        if workspace_id == "ws_1":
+            raise StoreUnavailable("no")
+        asked.append(workspace_id)
+
+    room = SimpleNamespace(directory=SimpleNamespace(all=lambda: iter(["ws_1", "ws_2"])), audits=None)
+    monkeypatch.setattr(daily, "room", lambda: room)
+    monkeypatch.setattr(daily, "ask_for_audit", ask)
+    handler: Any = daily.handler
+    with pytest.raises(daily.SomeNotAsked):
+        handler(sample("daily_audits"), Context())
+    assert asked == ["ws_2"]

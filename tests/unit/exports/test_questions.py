@@ -66,7 +66,9 @@ def a_grant(reference: str, kind: GrantKind, credits: int, price: str) -> Grant:
 
 FREE = a_grant("starter", GrantKind.FREE, 100, "0")
 PAID = a_grant("invoice 1", GrantKind.PAID, 50, "0.0123")
-KINDS = {grant.grant_id: grant.kind for grant in (FREE, PAID)}
+# It has a price, which nobody pays.
+PROMOTION = a_grant("welcome", GrantKind.PROMOTIONAL, 10, "0.05")
+KINDS = {grant.grant_id: grant.kind for grant in (FREE, PAID, PROMOTION)}
 
 
 def used(day: str, job: str | None, *draws: tuple[Grant, int], unchanged: int = 0, void: int = 0) -> Iterator[Line]:
@@ -123,6 +125,7 @@ def ask(tmp_path: Path) -> Iterator[Any]:
         [
             *used("2026-11-05", "main", (FREE, 20), (PAID, 10), unchanged=5),
             *used("2026-11-06", None, (PAID, 1)),
+            *used("2026-11-06", "gift", (PROMOTION, 4)),
             *used("2026-11-07", None, void=9),
         ],
     )
@@ -158,6 +161,7 @@ def test_what_each_job_cost_in_each_month_free_and_paid_apart(ask: Any) -> None:
     assert answer == [
         ("2026-11", "main", 10, 20, Decimal("0.123")),
         ("2026-11", "-", 1, 0, Decimal("0.0123")),
+        ("2026-11", "gift", 0, 4, 0),
         ("2026-10", "main", 0, 60, 0),
         ("2026-10", "stock", 0, 20, 0),
     ]
@@ -178,6 +182,7 @@ def test_what_changed_since_the_month_before(ask: Any) -> None:
     assert answer == [
         ("2026-11", "main", 30, 60, -30, 5),
         ("2026-11", "stock", 0, 20, -20, 0),
+        ("2026-11", "gift", 4, 0, 4, 0),
         ("2026-11", "-", 1, 0, 1, 0),
         ("2026-10", "main", 60, 0, 60, 1_000),
         ("2026-10", "stock", 20, 0, 20, 0),

@@ -40,3 +40,17 @@ def test_every_workspace_is_asked_for_the_month_that_is_over(
     assert monthly.handler(sample(event), Context()) == {"asked": 2}  # type: ignore[arg-type]
     at: datetime = parse_rfc3339(scheduled_at)
     assert asked == [("store", workspace, Month(2026, 11), at, NOW) for workspace in ("ws_1", "ws_2")]
+
+
+def test_a_workspace_that_cannot_be_asked_for_keeps_nobody_else_waiting(
+    asked: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(store: Any, workspace_id: str, *wanted: Any) -> None:
+        if workspace_id == "ws_1":
+            raise KeyError("leg")
+        asked.append((store, workspace_id, *wanted))
+
+    monkeypatch.setattr(monthly, "ask_for_monthly_export", ask)
+    with pytest.raises(monthly.SomeNotAsked):
+        monthly.handler(sample("monthly_exports"), Context())  # type: ignore[arg-type]
+    assert [workspace_id for _, workspace_id, *_ in asked] == ["ws_2"]
