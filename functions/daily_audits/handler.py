@@ -45,8 +45,8 @@ def room() -> Room:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(_event: Any, _context: LambdaContext) -> dict[str, int]:
-    """Says of how many workspaces an audit is under way. Raises SomeNotAsked where that is not all of them, so that it is
-    called again; and botocore's errors where they cannot be listed.
+    """Says of how many workspaces an audit is under way. Raises SomeNotAsked where that is not all of them, so that it
+    is called again; and botocore's errors where they cannot be listed.
     """
     asked = failed = 0
     for workspace_id in room().directory.all():

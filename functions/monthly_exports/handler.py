@@ -51,8 +51,8 @@ def room() -> Room:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: Any, _context: LambdaContext) -> dict[str, int]:
-    """Says of how many workspaces an export is on its way. Raises SomeNotAsked where that is not all of them, so that it
-    is called again; and botocore's errors where they cannot be listed.
+    """Says of how many workspaces an export is on its way. Raises SomeNotAsked where that is not all of them, so that
+    it is called again; and botocore's errors where they cannot be listed.
     """
     now = utc_now()
     scheduled_at = scheduled_time_of(event, now)

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import PurePath
+from typing import IO, TYPE_CHECKING
 
 from shared.exports.formats import MANIFEST, Format
 from shared.exports.model import Export
@@ -46,11 +46,12 @@ class ExportBucket:
     bucket: str
     transfer: TransferConfig | None = None
 
-    def put_part(self, export: Export, attempt: str, name: str, path: Path) -> str:
-        """Sends one file of a part, and says under which key it lies."""
+    def put_part(self, export: Export, attempt: str, name: str, file: IO[bytes]) -> str:
+        """Sends one file of a part, from its beginning, and says under which key it lies. It may close the file."""
         key = f"{_folder(export)}{attempt}/{name}"
-        kind = {"ContentType": CONTENT_TYPES[path.suffix]}
-        self.s3.upload_file(str(path), self.bucket, key, ExtraArgs=kind, Config=self.transfer)
+        kind = {"ContentType": CONTENT_TYPES[PurePath(name).suffix]}
+        file.seek(0)
+        self.s3.upload_fileobj(file, self.bucket, key, ExtraArgs=kind, Config=self.transfer)
         return key
 
     def put_manifest(self, export: Export, body: bytes) -> None:

@@ -9,12 +9,11 @@ changes any more but that its files are published and it becomes ready; that may
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import uuid4
 
 from shared.credits import Grant, Ledger, OperationLog
@@ -108,9 +107,10 @@ def _with_next_part(
     sources = sources_of(room.log, grants, export.workspace_id, export.month, until, export.position)
     account = Account.of(export.workspace_id, export.month, grants)
     part = export.parts + 1
-    with tempfile.TemporaryDirectory(prefix="export-") as folder, ExitStack() as files:
-        paths = {form: Path(folder) / file_name(form, part) for form in Format}
-        sinks = {form: files.enter_context(path.open("wb")) for form, path in paths.items()}
+    with ExitStack() as files:
+        # Without names: Lambda leaves the disk as it is when it ends a worker whose time is over, and those of several
+        # parts do not fit on it.
+        sinks = {form: files.enter_context(tempfile.TemporaryFile()) for form in Format}
         writer = PartWriter(sinks, account)
         files.callback(writer.abandon)
 
@@ -126,9 +126,7 @@ def _with_next_part(
             # The part before ended just where the month does.
             return replace(export, position=position, updated_at=room.clock()), is_last
         summaries = writer.close()
-        for sink in sinks.values():
-            sink.flush()
-        written = _send(room, export, part, paths, summaries)
+        written = _send(room, export, part, sinks, summaries)
     after = replace(
         export,
         position=position,
@@ -154,18 +152,18 @@ def _write(writer: PartWriter, sources: Iterator[Source], is_full: Callable[[Sou
 
 
 def _send(
-    room: ExportRoom, export: Export, part: int, paths: dict[Format, Path], summaries: tuple[FileSummary, ...]
+    room: ExportRoom, export: Export, part: int, files: Mapping[Format, IO[bytes]], summaries: tuple[FileSummary, ...]
 ) -> list[ExportFile]:
     attempt = uuid4().hex
     return [
         ExportFile(
-            name=paths[summary.format].name,
+            name=file_name(summary.format, part),
             format=summary.format.value,
             part=part,
             lines=summary.lines,
             bytes=summary.bytes,
             sha256=summary.sha256,
-            key=room.bucket.put_part(export, attempt, paths[summary.format].name, paths[summary.format]),
+            key=room.bucket.put_part(export, attempt, file_name(summary.format, part), files[summary.format]),
         )
         for summary in summaries
     ]

@@ -1,0 +1,47 @@
+"""What an audit keeps between two workers fits into its item."""
+
+from __future__ import annotations
+
+import random
+import string
+from datetime import UTC, datetime
+
+from shared import keys
+from shared.audits.model import Audit, AuditState
+from shared.audits.samples import MAX_ENTITIES, MAX_TRACED
+from shared.audits.store import _item
+from shared.audits.work import Work
+from shared.catalog import MAX_KEY_BYTES
+from shared.ids import new_audit_id, new_workspace_id, operation_id
+
+AT = datetime(2026, 3, 2, 8, tzinfo=UTC)
+ITEM_BYTES = 400 * 1024
+
+
+def test_a_workspace_of_many_entities_with_long_keys_can_be_audited() -> None:
+    """Its customer chooses the keys, which do not pack well."""
+    lots = random.Random(1)
+    letters = string.ascii_letters + string.digits
+    audit_id, workspace_id = new_audit_id(AT), new_workspace_id(AT)
+    work = Work.begin(workspace_id, audit_id, None, AT)
+    for number in range(MAX_TRACED):
+        work.drawn.offer(operation_id(AT, str(number)))
+    for number in range(MAX_ENTITIES):
+        entity = f"{number:02d}{''.join(lots.choices(string.ascii_lowercase, k=62))}"
+        work.meet_entity(entity)
+        for length in [MAX_KEY_BYTES, 64] * 5 * keys.RECORD_SHARDS:
+            work.starts.offer(entity, "".join(lots.choices(letters, k=length)))
+    audit = Audit(
+        audit_id=audit_id, workspace_id=workspace_id, state=AuditState.RUNNING, requested_at=AT, updated_at=AT
+    )
+    packed = _item(audit, work.to_values(), rings=True)["work"]["B"]
+    assert len(packed) < ITEM_BYTES - 32 * 1024
+    assert len(work.starts.keys) > MAX_ENTITIES * keys.RECORD_SHARDS * 0.95
+
+
+def test_where_a_shard_is_begun_is_told_by_short_keys_alone() -> None:
+    work = Work.begin(new_workspace_id(AT), new_audit_id(AT), None, AT)
+    work.starts.offer("product", "x" * 65)
+    assert work.starts.of("product", keys.record_shard("x" * 65)) == ""
+    work.starts.offer("product", "x" * 64)
+    assert work.starts.of("product", keys.record_shard("x" * 64)) == "x" * 64
