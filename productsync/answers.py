@@ -421,6 +421,7 @@ class Correction(TypedDict):
     reference: str
     reason: str
     withdrawn: list[Drawn]
+    corrects: str | None
     grant: TopUp | None
 
 
@@ -461,6 +462,8 @@ class Operation(TypedDict):
     cost: list[Money]
     description: str
     refused: str | None
+    reference: str | None
+    corrects: str | None
 
 
 class RecordRule(TypedDict):

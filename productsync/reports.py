@@ -168,6 +168,7 @@ def show_correction(output: Output, correction: Correction, *, replayed: bool) -
             ("Workspace", correction["workspace_id"]),
             ("Reference", correction["reference"]),
             ("Reason", correction["reason"]),
+            ("Corrects", correction.get("corrects")),
             ("Operation", correction["operation_id"]),
             ("Grant", grant and grant["grant_id"]),
             ("Settled a debt of", credits_text(grant["settled"]) if grant and grant["settled"] else None),

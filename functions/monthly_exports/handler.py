@@ -16,8 +16,8 @@ from aws_lambda_powertools import Logger
 
 from shared.dynamo.client import dynamodb_client
 from shared.exports.commands import ask_for_monthly_export
-from shared.exports.months import Month
 from shared.exports.store import ExportStore
+from shared.months import Month
 from shared.settings import Settings
 from shared.times import parse_rfc3339, utc_now
 from shared.workspaces.directory import WorkspaceDirectory

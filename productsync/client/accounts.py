@@ -58,12 +58,14 @@ class WorkspacesGroup:
         unit_price: str | None = None,
         currency: str | None = None,
         expires_at: str | None = None,
+        corrects: str | None = None,
         idempotency_key: str | None = None,
     ) -> Answer[Correction]:
         """Adds credits as a grant of their own, or with `credits` below zero takes some back. Idempotent by its
-        `reference`. The price (0), its currency and the expiry (never) are of credits that are added.
+        `reference`. The price (0), its currency and the expiry (never) are of credits that are added; `corrects` is the
+        month whose books a late one corrects, such as `2026-10`.
         """
-        terms = {"unit_price": unit_price, "currency": currency, "expires_at": expires_at}
+        terms = {"unit_price": unit_price, "currency": currency, "expires_at": expires_at, "corrects": corrects}
         body: dict[str, Any] = {"credits": credits, "reference": reference, "reason": reason}
         body |= {name: value for name, value in terms.items() if value is not None}
         path = path_of("workspaces", workspace_id, "corrections")

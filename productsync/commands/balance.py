@@ -62,6 +62,9 @@ def correct(
         str | None,
         typer.Option(metavar="TIME", callback=rfc3339, help="With --give: when what is left of it is lost (RFC 3339)."),
     ] = None,
+    corrects: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM", help="The month whose books it corrects, when it is a late one.")
+    ] = None,
 ) -> None:
     """Correct the credits of a workspace, with a reason (operator). Idempotent by its reference. Free.
 
@@ -79,6 +82,7 @@ def correct(
             unit_price=unit_price,
             currency=currency,
             expires_at=expires_at,
+            corrects=corrects,
         )
     if session.as_json:
         session.output.answer(answer.body)

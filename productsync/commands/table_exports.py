@@ -47,9 +47,9 @@ def from_table(
     It reads the folder and nothing else: neither the API nor AWS is asked. Exit code 1 when books do not balance.
     """
     # The rest of the command line starts without what writes Parquet.
-    from shared.exports.months import Month  # noqa: PLC0415
     from shared.exports.table_export import Wanted, write_all  # noqa: PLC0415
     from shared.exports.table_files import TableExportUnreadable  # noqa: PLC0415
+    from shared.months import Month  # noqa: PLC0415
 
     wanted = Wanted(workspace_id, None if month is None else Month.parse(month))
     written: list[dict[str, Any]] = []

@@ -1,7 +1,9 @@
 """The credit account: grants, drawing, operations, and the ledger, the one door through which anything is paid for."""
 
 from shared.channels import Channel
-from shared.credits.ledger import MAX_WRITES, Granted, GrantReferenceReused, GrantReplayed, Ledger, Look, settlement_id
+from shared.credits.entries import settlement_id
+from shared.credits.granting import Granted, GrantReferenceReused, GrantReplayed
+from shared.credits.ledger import MAX_WRITES, Ledger, Look
 from shared.credits.model import (
     DRAWING_PRIORITY,
     GIVEN_AWAY,

@@ -20,6 +20,7 @@ from shared.credits.model import Balance, Draw, Grant, GrantKind, OpenGrant
 from shared.dynamo.values import from_item, to_attribute, to_item
 from shared.dynamo.writes import Write, put_new
 from shared.keys import Item
+from shared.months import month_text, optional_month
 from shared.times import optional_rfc3339, parse_rfc3339, to_rfc3339
 
 _FORGOTTEN_AT_ONCE = 25
@@ -57,6 +58,7 @@ def to_grant(item: Item) -> Grant:
         granted_at=parse_rfc3339(values["granted_at"]),
         expires_at=optional_rfc3339(values.get("expires_at")),
         reference=values.get("reference"),
+        corrects=optional_month(values.get("corrects")),
     )
 
 
@@ -87,6 +89,7 @@ def put_grant(table: str, grant: Grant) -> Write:
         "kind": grant.kind.value,
         "credits": grant.credits,
         "reference": grant.reference,
+        "corrects": month_text(grant.corrects),
     } | _open_grant_values(grant, grant.credits)
     del values["remaining"]
     present = {name: value for name, value in values.items() if value is not None}

@@ -7,19 +7,18 @@ read in the same order. It either all happens or nothing does (law 1).
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from shared import keys
-from shared.channels import Channel
 from shared.credits import account
 from shared.credits.drawing import Payment, after, drawable, lapsed, pay, withdrawable, withdrawal
-from shared.credits.model import Balance, Draw, Grant, GrantKind, Operation, OperationKind
-from shared.credits.operations import put_operation, to_operation
+from shared.credits.entries import entry_of, expiry, settlement
+from shared.credits.granting import Granted, GrantReferenceReused, GrantReplayed, replay_of_grant
+from shared.credits.model import Balance, Grant, Operation
+from shared.credits.operations import put_operation
 from shared.credits.plan import (
     ClientCall,
     Committed,
@@ -31,7 +30,9 @@ from shared.credits.plan import (
     Stale,
     UnknownWorkspace,
 )
+from shared.credits.replays import put_call, replay_of_call, replay_of_entry
 from shared.credits.restitutions import Restitution, RestitutionOutcome, Restored
+from shared.credits.views import BalanceViews
 from shared.credits.withdrawals import NotThere, UnknownGrant, Withdrawal, WithdrawalOutcome, Withdrawn
 from shared.dynamo.reads import Place, batch_get, get_together
 from shared.dynamo.transactions import (
@@ -42,9 +43,8 @@ from shared.dynamo.transactions import (
     transact_get,
     transact_write,
 )
-from shared.dynamo.values import from_item, to_item
-from shared.dynamo.writes import Write, put_new
-from shared.ids import fingerprint, operation_id
+from shared.dynamo.values import to_item
+from shared.dynamo.writes import Write
 from shared.keys import Item
 from shared.times import Clock, utc_now
 
@@ -55,29 +55,6 @@ MAX_WRITES = MAX_TRANSACTION_ITEMS - 3
 """Writes that fit into one transaction beside the operation entry, the balance and a cursor."""
 
 _MAX_DRAWS = 25
-_REMEMBERED_BALANCES = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """The credits are there; `settled` of them paid a debt at once."""
-
-    grant: Grant
-    settled: int
-
-
-@dataclass(frozen=True, slots=True)
-class GrantReplayed:
-    """This grant was given before; nothing was added now. `grant` is as it was given then."""
-
-    grant: Grant
-
-
-@dataclass(frozen=True, slots=True)
-class GrantReferenceReused:
-    """The same reference, but for another grant. Nothing was added."""
-
-    grant: Grant
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +66,6 @@ class Look:
     balance: Balance | None
     told: Replayed | OperationIdReused | None
     items: tuple[Item | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """A balance, and when it was last read. Own charges are taken off it since; those of others are not."""
-
-    balance: Balance
-    read_at: datetime
 
 
 class Ledger:
@@ -113,8 +82,7 @@ class Ledger:
         self._table = table
         self._clock = clock
         self._backoff = backoff or Backoff()
-        self._views: OrderedDict[str, _View] = OrderedDict()
-        self._views_lock = Lock()
+        self._views = BalanceViews(clock)
 
     def commit(self, plan: Plan) -> Outcome:
         """Charges and writes what `plan` says, once, or says why not (see `shared.credits.plan`).
@@ -165,23 +133,16 @@ class Ledger:
         account_item = found.pop() if balance else None
         known = found.pop() if call is not None else None
         return Look(
-            balance=self._remember(account.to_balance(account_item)) if account_item else None,
-            told=_replay_of_call(call, known) if call is not None and known else None,
+            balance=self._views.keep(account.to_balance(account_item)) if account_item else None,
+            told=replay_of_call(call, known) if call is not None and known else None,
             items=tuple(found),
         )
 
     def last_seen(self, workspace_id: str, *, within: timedelta | None = None) -> Balance | None:
-        """The last balance that was seen, with what was charged here since; None if there is none. One that was read
-        longer ago than `within` is forgotten: others may have spent a lot of it.
+        """The last balance that was seen, with what was charged here since; None if there is none, or if it was read
+        longer ago than `within`.
         """
-        with self._views_lock:
-            view = self._views.get(workspace_id)
-            if view is None:
-                return None
-            if within is not None and self._clock() - view.read_at > within:
-                del self._views[workspace_id]
-                return None
-            return view.balance
+        return self._views.get(workspace_id, within=within)
 
     def short_of(
         self, workspace_id: str, credits: int, *, owe_up_to: int, within: timedelta
@@ -205,7 +166,7 @@ class Ledger:
         """The balance as it is now, read consistently; None when there is no such account."""
         key = keys.balance(workspace_id).attributes()
         answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-        return self._remember(account.to_balance(answer["Item"])) if "Item" in answer else None
+        return self._views.keep(account.to_balance(answer["Item"])) if "Item" in answer else None
 
     def balances(self, workspace_ids: Iterable[str]) -> dict[str, Balance]:
         """The balances of those of up to `READ_BATCH` workspaces that have an account, read consistently.
@@ -214,7 +175,7 @@ class Ledger:
         """
         places = [keys.balance(workspace_id) for workspace_id in dict.fromkeys(workspace_ids)]
         found = map(account.to_balance, batch_get(self._client, self._table, places, self._backoff))
-        return {balance.workspace_id: self._remember(balance) for balance in found}
+        return {balance.workspace_id: self._views.keep(balance) for balance in found}
 
     def grants(self, workspace_id: str) -> list[Grant]:
         """All grants ever given, oldest first, as they were given."""
@@ -231,7 +192,7 @@ class Ledger:
         """What a grant that was given before is answered; None for a new one."""
         key = keys.grant(grant.workspace_id, grant.grant_id).attributes()
         answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-        return _replay_of_grant(grant, answer["Item"]) if "Item" in answer else None
+        return replay_of_grant(grant, answer["Item"]) if "Item" in answer else None
 
     def grant(
         self, grant: Grant, *, actor: str | None = None
@@ -247,11 +208,11 @@ class Ledger:
             writes = self._adding(balance, grant, settled, actor)
             refused = transact_write(self._client, [write.request for write in writes], self._backoff)
             if refused is None:
-                self._forget(grant.workspace_id)
+                self._views.drop(grant.workspace_id)
                 return Granted(grant, settled)
             known, changed, *_ = refused.reasons
             if known is not None and known.item is not None:
-                return _replay_of_grant(grant, known.item)
+                return replay_of_grant(grant, known.item)
             balance = None if changed is None or changed.item is None else account.to_balance(changed.item)
         raise StoreUnavailable(f"the balance of {grant.workspace_id} changed under {_MAX_DRAWS} attempts to add to it")
 
@@ -269,17 +230,17 @@ class Ledger:
             outcome = Restored(wanted.operation, wanted.grant, min(balance.owed, wanted.credits))
             call = wanted.call(render(outcome))
             writes = [
-                _put_call(self._table, call, outcome.operation.operation_id),
+                put_call(self._table, call, outcome.operation.operation_id),
                 put_operation(self._table, outcome.operation),
                 *self._adding(balance, outcome.grant, outcome.settled, wanted.actor),
             ]
             refused = transact_write(self._client, [write.request for write in writes], self._backoff)
             if refused is None:
-                self._forget(wanted.workspace_id)
+                self._views.drop(wanted.workspace_id)
                 return outcome
             known, entry, given, changed, *_ = refused.reasons
             if known is not None:
-                return _replay_of_call(call, known.item or {})
+                return replay_of_call(call, known.item or {})
             if entry is not None or given is not None:
                 raise AssertionError(f"an identifier of the correction {wanted.reference} is taken")
             balance = None if changed is None or changed.item is None else account.to_balance(changed.item)
@@ -297,12 +258,12 @@ class Ledger:
             gone = () if balance is None else lapsed(balance, self._clock())
             if balance is None or not gone:
                 return balance
-            entries = [_expiry(balance, draw) for draw in gone]
+            entries = [expiry(balance, draw) for draw in gone]
             writes = [account.withdraw(self._table, balance, gone, into="expired")]
             writes += [put_operation(self._table, entry) for entry in entries]
             refused = transact_write(self._client, [write.request for write in writes], self._backoff)
             item = None if refused is None or refused.reasons[0] is None else refused.reasons[0].item
-            balance = self.balance(workspace_id) if item is None else self._remember(account.to_balance(item))
+            balance = self.balance(workspace_id) if item is None else self._views.keep(account.to_balance(item))
         raise StoreUnavailable(f"the balance of {workspace_id} changed under {_MAX_DRAWS} attempts to book on it")
 
     def withdraw(self, wanted: Withdrawal, render: Callable[[Operation], str]) -> WithdrawalOutcome:
@@ -324,17 +285,17 @@ class Ledger:
             operation = wanted.operation(draws)
             call = wanted.call(render(operation))
             writes = [
-                _put_call(self._table, call, operation.operation_id),
+                put_call(self._table, call, operation.operation_id),
                 put_operation(self._table, operation),
                 account.withdraw(self._table, balance, draws, into="void"),
             ]
             refused = transact_write(self._client, [write.request for write in writes], self._backoff)
             if refused is None:
-                self._forget(wanted.workspace_id)
+                self._views.drop(wanted.workspace_id)
                 return Withdrawn(operation)
             known, entry, changed = refused.reasons
             if known is not None:
-                return _replay_of_call(call, known.item or {})
+                return replay_of_call(call, known.item or {})
             if entry is not None:
                 raise AssertionError(f"the identifier {operation.operation_id} is taken")
             balance = None if changed is None or changed.item is None else account.to_balance(changed.item)
@@ -347,7 +308,7 @@ class Ledger:
             account.credit(self._table, balance, grant, settled=settled),
         ]
         if settled:
-            writes.append(put_operation(self._table, _settlement(grant, settled, actor)))
+            writes.append(put_operation(self._table, settlement(grant, settled, actor)))
         return writes
 
     def _not_there(self, balance: Balance, grant_id: str | None) -> NotThere | UnknownGrant:
@@ -362,10 +323,10 @@ class Ledger:
         """One transaction. Answers with a Balance when the payment does not fit the account as it is: pay anew from
         it.
         """
-        operation = _operation(plan, payment)
+        operation = entry_of(plan, payment)
         writes = [put_operation(self._table, operation)]
         if plan.call is not None:
-            writes.insert(0, _put_call(self._table, plan.call, plan.operation_id))
+            writes.insert(0, put_call(self._table, plan.call, plan.operation_id))
         if balance is not None:
             writes.append(account.charge(self._table, balance, payment, owe_up_to=plan.owe_up_to, now=now))
         if plan.cursor is not None:
@@ -376,19 +337,19 @@ class Ledger:
             return self._judge(plan, refused, charged=balance is not None)
         if balance is None:
             return Committed(operation, None)
-        return Committed(operation, self._remember(after(balance, payment), read=False).spendable(now))
+        return Committed(operation, self._views.keep(after(balance, payment), read=False).spendable(now))
 
     def _judge(self, plan: Plan, refused: Refused, *, charged: bool) -> Outcome | Balance:
         """Reads the reasons in the order in which the items were sent; the first that applies is the outcome."""
         reasons = iter(refused.reasons)
         if plan.call is not None and (reason := next(reasons)) is not None:
-            return _replay_of_call(plan.call, reason.item or {})
+            return replay_of_call(plan.call, reason.item or {})
         if (reason := next(reasons)) is not None:
-            return _replay_of_entry(plan, reason.item or {})
+            return replay_of_entry(plan, reason.item or {})
         if charged and (reason := next(reasons)) is not None:
             if reason.item is None:
                 return UnknownWorkspace(plan.workspace_id)
-            return self._remember(account.to_balance(reason.item))
+            return self._views.keep(account.to_balance(reason.item))
         cursor_moved = plan.cursor is not None and next(reasons) is not None
         return Stale(cursor_moved, {position: reason.item for position, reason in enumerate(reasons) if reason})
 
@@ -403,115 +364,7 @@ class Ledger:
             wanted.append(plan.call.key)
         balance, entry, *call = transact_get(self._client, self._table, wanted, self._backoff)
         if plan.call is not None and call[0]:
-            return _replay_of_call(plan.call, call[0])
+            return replay_of_call(plan.call, call[0])
         if entry:
-            return _replay_of_entry(plan, entry)
-        return self._remember(account.to_balance(balance)) if balance else UnknownWorkspace(plan.workspace_id)
-
-    def _forget(self, workspace_id: str) -> None:
-        with self._views_lock:
-            self._views.pop(workspace_id, None)
-
-    def _remember(self, balance: Balance, *, read: bool = True) -> Balance:
-        """Keeps the balance as the last that was seen; one that was not `read` but reckoned is as old as what it was
-        reckoned from.
-        """
-        with self._views_lock:
-            known = self._views.get(balance.workspace_id)
-            read_at = self._clock() if read or known is None else known.read_at
-            self._views[balance.workspace_id] = _View(balance, read_at)
-            self._views.move_to_end(balance.workspace_id)
-            if len(self._views) > _REMEMBERED_BALANCES:
-                self._views.popitem(last=False)
-        return balance
-
-
-def _operation(plan: Plan, payment: Payment) -> Operation:
-    return Operation(
-        operation_id=plan.operation_id,
-        workspace_id=plan.workspace_id,
-        kind=plan.kind,
-        channel=plan.channel,
-        at=plan.at,
-        credits=plan.credits,
-        fingerprint=plan.fingerprint,
-        actions=plan.actions,
-        drawn=payment.draws,
-        owed=payment.owed,
-        job_id=plan.job_id,
-        job_version=plan.job_version,
-        run_id=plan.run_id,
-        description=plan.description,
-        refused=plan.refused,
-        actor=plan.actor,
-        records=plan.records,
-        keys=plan.keys,
-        step=plan.step,
-    )
-
-
-def _expiry(balance: Balance, draw: Draw) -> Operation:
-    """The entry of what a grant had left when it lapsed; at that moment, whenever it is booked."""
-    (grant,) = (grant for grant in balance.grants if grant.grant_id == draw.grant_id)
-    if grant.expires_at is None:
-        raise AssertionError(f"{grant.grant_id} never lapses")
-    return Operation(
-        operation_id=operation_id(grant.expires_at, balance.workspace_id, "expiry", grant.grant_id),
-        workspace_id=balance.workspace_id,
-        kind=OperationKind.EXPIRY,
-        channel=Channel.SCHEDULE,
-        at=grant.expires_at,
-        credits=0,
-        fingerprint=fingerprint("expiry", grant.grant_id),
-        actions={},
-        withdrawn=(draw,),
-        description="unused credits expired",
-    )
-
-
-def settlement_id(grant: Grant) -> str:
-    """The operation that says what the grant paid of an earlier debt, if there was one."""
-    return operation_id(grant.granted_at, grant.workspace_id, "settlement", grant.grant_id)
-
-
-def _settlement(grant: Grant, settled: int, actor: str | None) -> Operation:
-    """The entry that says which grant paid an earlier debt. It consumes nothing: the debts were consumed when made."""
-    return Operation(
-        operation_id=settlement_id(grant),
-        workspace_id=grant.workspace_id,
-        kind=OperationKind.SETTLEMENT,
-        channel=Channel.API,
-        at=grant.granted_at,
-        credits=0,
-        fingerprint=fingerprint(grant.grant_id),
-        actions={},
-        drawn=(Draw(grant.grant_id, settled, grant.unit_price, grant.currency),),
-        settled=settled,
-        description=f"owed credits settled by a {'correction' if grant.kind is GrantKind.CORRECTION else 'top-up'}",
-        actor=actor,
-    )
-
-
-def _put_call(table: str, call: ClientCall, operation_id: str) -> Write:
-    values = {"fingerprint": call.fingerprint, "operation_id": operation_id, "answer": call.answer}
-    return put_new(table, call.key.attributes() | to_item(values))
-
-
-def _replay_of_call(call: ClientCall, item: Item) -> Replayed | OperationIdReused:
-    known = from_item(item)
-    if known["fingerprint"] != call.fingerprint:
-        return OperationIdReused(known["operation_id"])
-    return Replayed(known["operation_id"], known["answer"])
-
-
-def _replay_of_entry(plan: Plan, item: Item) -> Replayed | OperationIdReused:
-    known = to_operation(item)
-    if known.fingerprint != plan.fingerprint:
-        return OperationIdReused(known.operation_id)
-    return Replayed(known.operation_id, None)
-
-
-def _replay_of_grant(asked: Grant, item: Item) -> GrantReplayed | GrantReferenceReused:
-    given = account.to_grant(item)
-    same_terms = replace(given, granted_at=asked.granted_at) == asked
-    return GrantReplayed(given) if same_terms else GrantReferenceReused(given)
+            return replay_of_entry(plan, entry)
+        return self._views.keep(account.to_balance(balance)) if balance else UnknownWorkspace(plan.workspace_id)

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from shared.channels import Channel
 from shared.credits.prices import Action
+from shared.months import Month
 
 EXACT = Context(prec=60, traps=[Inexact])
 """Money is never rounded: Python's usual 28 digits are too few for a billion credits at a price of 24 digits."""
@@ -36,7 +37,7 @@ bought.
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """Credits given to a workspace, as they were given. Never changed afterwards; what is left of them is in the
-    balance.
+    balance. `corrects` is the month (UTC) whose books a correction that gave them corrects, where it names one.
     """
 
     grant_id: str
@@ -49,6 +50,7 @@ class Grant:
     granted_at: datetime
     expires_at: datetime | None = None
     reference: str | None = None
+    corrects: Month | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +196,9 @@ class Operation:
     `actor` is who or what had it done: the identifier of an API key, a person, a schedule or a rule; None where nobody
     did, as when a grant expires. `records` counts what became of records, by entity. Which records were written or
     deleted is said by `keys`, the keys of each entity's, or, for a step of a run, by `step`.
+
+    `reference` is the operator's own name of a void or a correction, `description` then the reason, and `corrects` the
+    month (UTC) whose books a correction corrects, where it names one.
     """
 
     operation_id: str
@@ -217,6 +222,8 @@ class Operation:
     records: Mapping[str, RecordCounts] = field(default_factory=dict)
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     step: StepRecords | None = None
+    reference: str | None = None
+    corrects: Month | None = None
 
     def money(self) -> dict[str, Decimal]:
         """What the operation cost in money, per currency, exactly."""

@@ -18,6 +18,7 @@ from shared.dynamo.values import from_item, to_item
 from shared.dynamo.writes import Write, put_new
 from shared.ids import first_operation_id, last_operation_id, time_of
 from shared.keys import Item
+from shared.months import month_text, optional_month
 from shared.times import parse_rfc3339, to_rfc3339
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def put_operation(table: str, operation: Operation) -> Write:
         "records": {entity: _count_values(counts) for entity, counts in operation.records.items()} or None,
         "keys": {entity: list(written) for entity, written in operation.keys.items()} or None,
         "step": operation.step and _step_values(operation.step),
+        "reference": operation.reference,
+        "corrects": month_text(operation.corrects),
     }
     present = {name: value for name, value in values.items() if value is not None}
     key = keys.operation(operation.workspace_id, operation.operation_id)
@@ -83,6 +86,8 @@ def to_operation(item: Item) -> Operation:
         records={entity: RecordCounts(*counts) for entity, counts in values.get("records", {}).items()},
         keys={entity: tuple(written) for entity, written in values.get("keys", {}).items()},
         step=_to_step(values["step"]) if "step" in values else None,
+        reference=values.get("reference"),
+        corrects=optional_month(values.get("corrects")),
     )
 
 

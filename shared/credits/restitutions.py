@@ -15,6 +15,7 @@ from shared.channels import Channel
 from shared.credits.model import DRAWING_PRIORITY, Grant, GrantKind, Operation, OperationKind
 from shared.credits.plan import ClientCall, OperationIdReused, Replayed, UnknownWorkspace
 from shared.ids import fingerprint, grant_id, operation_id
+from shared.months import Month
 from shared.times import to_rfc3339
 
 _NO_TIME = datetime.fromtimestamp(0, UTC)
@@ -24,7 +25,8 @@ _NO_TIME = datetime.fromtimestamp(0, UTC)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restitution:
     """Credits to add, and why. `reference` is the operator's own name for it: the same is done once. `unit_price` is
-    per credit. `actor` is the operator's key.
+    per credit. `actor` is the operator's key; `corrects` is the month (UTC) whose books it corrects, where it names
+    one.
     """
 
     workspace_id: str
@@ -36,6 +38,7 @@ class Restitution:
     at: datetime
     expires_at: datetime | None = None
     actor: str | None = None
+    corrects: Month | None = None
 
     @property
     def grant(self) -> Grant:
@@ -51,6 +54,7 @@ class Restitution:
             granted_at=self.at,
             expires_at=self.expires_at,
             reference=self.reference,
+            corrects=self.corrects,
         )
 
     @property
@@ -67,6 +71,8 @@ class Restitution:
             actions={},
             description=self.reason,
             actor=self.actor,
+            reference=self.reference,
+            corrects=self.corrects,
         )
 
     def call(self, answer: str) -> ClientCall:
@@ -78,8 +84,9 @@ class Restitution:
         # 0.010 and 0.01 are one price.
         price = format(self.unit_price.normalize(), "f")
         until = "" if self.expires_at is None else to_rfc3339(self.expires_at)
+        month = () if self.corrects is None else (str(self.corrects),)
         return fingerprint(
-            OperationKind.CORRECTION, "grant", str(self.credits), price, self.currency, until, self.reason
+            OperationKind.CORRECTION, "grant", str(self.credits), price, self.currency, until, self.reason, *month
         )
 
 

@@ -14,13 +14,14 @@ from shared.channels import Channel
 from shared.credits.model import Draw, Operation, OperationKind
 from shared.credits.plan import ClientCall, OperationIdReused, Replayed, UnknownWorkspace
 from shared.ids import fingerprint, operation_id
+from shared.months import Month
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withdrawal:
     """Credits to take out of a workspace's account. `reference` is the operator's own name for it: the same is done
     once. Without `credits` it is all that is left; without a `grant_id`, of the grants that would pay next. `actor` is
-    the operator's key.
+    the operator's key; `corrects` is the month (UTC) whose books a correction corrects, where it names one.
     """
 
     workspace_id: str
@@ -31,10 +32,12 @@ class Withdrawal:
     grant_id: str | None = None
     credits: int | None = None
     actor: str | None = None
+    corrects: Month | None = None
 
     def call(self, answer: str) -> ClientCall:
         """How it is recognised when it comes again."""
-        asked = fingerprint(self.kind, self.grant_id or "", str(self.credits), self.reason)
+        month = () if self.corrects is None else (str(self.corrects),)
+        asked = fingerprint(self.kind, self.grant_id or "", str(self.credits), self.reason, *month)
         return ClientCall(keys.call(self.workspace_id, self.kind, self.reference), asked, answer)
 
     def operation(self, draws: tuple[Draw, ...]) -> Operation:
@@ -51,6 +54,8 @@ class Withdrawal:
             withdrawn=draws,
             description=self.reason,
             actor=self.actor,
+            reference=self.reference,
+            corrects=self.corrects,
         )
 
 

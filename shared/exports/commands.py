@@ -7,9 +7,9 @@ from datetime import datetime
 
 from shared.dynamo.transactions import StoreUnavailable
 from shared.exports.model import Export, ExportState, rung_again
-from shared.exports.months import Month
 from shared.exports.store import ExportStore
 from shared.ids import export_id, new_export_id
+from shared.months import Month
 
 _ATTEMPTS = 5
 """Exports that may end at the very moment at which they are found in the way."""

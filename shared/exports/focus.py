@@ -19,7 +19,7 @@ from shared.credits.model import EXACT
 from shared.exports.cells import plain, to_second
 from shared.exports.columns import Column, Kind
 from shared.exports.lines import Line, LineType
-from shared.exports.months import Month
+from shared.months import Month
 
 CREDITS = "Credits"
 """The virtual currency, and the unit of everything."""
@@ -136,7 +136,7 @@ def _usage(line: Line, account: Account) -> Charge:
         account=account,
         currency=currency,
         category="Usage",
-        charge_class=_CORRECTION if sku == _CORRECTED else None,
+        charge_class=_charge_class(line),
         frequency="Usage-Based",
         start=start,
         end=start + _SECOND,
@@ -157,6 +157,15 @@ def _usage(line: Line, account: Account) -> Charge:
         credit_cost=-line.balance_change,
         invoice_id=account.statement_id,
     )
+
+
+def _charge_class(line: Line) -> str | None:
+    """Corrections of the month that they are made in have no class of their own: the specification keeps it for those
+    of a month that was closed before.
+    """
+    # Months are spelled so that they sort.
+    is_late = line.corrects is not None and line.corrects < str(Month.of(line.at))
+    return _CORRECTION if is_late else None
 
 
 def _purchase(line: Line, account: Account) -> Charge:
@@ -193,7 +202,6 @@ def _purchase(line: Line, account: Account) -> Charge:
 
 
 _TOP_UP = "credits"
-_CORRECTED = "credits-corrected"
 _SKUS = {
     OperationKind.IMPORT: ("automation-import", "Credits used by imports"),
     OperationKind.API_CALL: ("automation-api-call", "Credits used by API calls"),
@@ -202,7 +210,7 @@ _SKUS = {
     OperationKind.SETTLEMENT: ("automation-settlement", "Credits that settled a debt"),
     OperationKind.EXPIRY: ("credits-expired", "Credits that expired"),
     OperationKind.VOID: ("credits-void", "Credits that were declared void"),
-    OperationKind.CORRECTION: (_CORRECTED, "Credits that were corrected"),
+    OperationKind.CORRECTION: ("credits-corrected", "Credits that were corrected"),
 }
 """One article for each kind of operation, and what is metered of it."""
 
@@ -222,7 +230,7 @@ FOCUS_COLUMNS = (
     Column("BillingPeriodEnd", Kind.NAME, "account.period_end", "The first moment of the next month."),
     Column("BillingPeriodStart", Kind.NAME, "account.period_start", "The first moment of the month."),
     Column("ChargeCategory", Kind.NAME, "category", "Purchase for credits that came, Usage for all else."),
-    Column("ChargeClass", Kind.NAME, "charge_class", "Correction, of corrections."),
+    Column("ChargeClass", Kind.NAME, "charge_class", "Correction, of a correction that names an earlier month."),
     Column("ChargeDescription", Kind.NAME, "meter", "What is metered, in words of ours."),
     Column("ChargeFrequency", Kind.NAME, "frequency", "One-Time or Usage-Based."),
     Column("ChargePeriodEnd", Kind.SECOND, "end", "Of credits that expire their expiry, otherwise a second later."),
@@ -275,6 +283,7 @@ FOCUS_COLUMNS = (
     Column("x_GrantId", Kind.NAME, "line.grant_id", "As `grant_id`."),
     Column("x_GrantType", Kind.NAME, "line.grant_kind", "As `grant_kind`."),
     Column("x_Reference", Kind.TEXT, "line.reference", "As `reference`."),
+    Column("x_Corrects", Kind.NAME, "line.corrects", "As `corrects`."),
     Column("x_ValidUntil", Kind.TIME, "line.valid_until", "As `valid_until`."),
     Column("x_RecordsCreated", Kind.WHOLE, "line.records.created", "As `created`."),
     Column("x_RecordsUpdated", Kind.WHOLE, "line.records.updated", "As `updated`."),

@@ -16,6 +16,7 @@ from enum import StrEnum
 
 from shared.credits import Draw, Grant, GrantKind, Operation, OperationKind, RecordCounts
 from shared.credits.model import EXACT
+from shared.months import month_text
 
 
 class LineType(StrEnum):
@@ -39,7 +40,8 @@ class Line:
     `credits` is what the line consumed, drawn or owed. `quantity` is the credits that the line is about, whatever
     became of them: never negative. `cost` is `quantity * unit_price` where credits were drawn or left unused, 0 where
     they came or are owed; `billed` is what a purchase was invoiced, 0 for all else. Counts of records stand on the
-    first line of an operation only, so that they add up too. `reference` is what an operator called a grant.
+    first line of an operation only, so that they add up too. `reference` is what an operator called a grant, a void or
+    a correction; `corrects` is the month that a correction corrects (`2026-10`), where it names one.
     """
 
     line_id: str
@@ -65,6 +67,7 @@ class Line:
     cost: Decimal = Decimal(0)
     billed: Decimal = Decimal(0)
     reference: str | None = None
+    corrects: str | None = None
     valid_until: datetime | None = None
     records: RecordCounts = _NO_RECORDS
 
@@ -102,6 +105,8 @@ def lines_of(operation: Operation, kinds: Mapping[str, GrantKind]) -> Iterator[L
             run_id=operation.run_id,
             description=operation.description,
             refused=operation.refused and operation.refused.value,
+            reference=operation.reference,
+            corrects=month_text(operation.corrects),
             records=RecordCounts.total(operation.records.values()) if number == 0 else _NO_RECORDS,
             **part,  # type: ignore[arg-type]
         )
@@ -126,6 +131,7 @@ def line_of_grant(grant: Grant) -> Line:
         currency=grant.currency,
         billed=_money(grant.credits, grant.unit_price) if is_bought else Decimal(0),
         reference=grant.reference,
+        corrects=month_text(grant.corrects),
         valid_until=grant.expires_at,
     )
 

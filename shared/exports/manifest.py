@@ -15,7 +15,7 @@ from shared.exports.cells import plain
 from shared.exports.focus import FOCUS_VERSION
 from shared.exports.lines import LineType
 from shared.exports.model import Export, ExportFile
-from shared.exports.months import Month
+from shared.months import Month
 from shared.times import to_rfc3339
 
 MANIFEST_VERSION = 1

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from shared.exports.months import Month
+from shared.months import Month
 
 STALLED_AFTER = timedelta(minutes=16)
 """When nobody has moved an export for so long, nobody works on it: longer than a worker may run (template.yaml)."""

@@ -14,8 +14,8 @@ from typing import Protocol
 from shared.credits import Grant, GrantKind, Operation
 from shared.exports.lines import Line, line_of_grant, lines_of
 from shared.exports.model import Position
-from shared.exports.months import Month
 from shared.ids import time_of
+from shared.months import Month
 
 
 class BooksDamaged(Exception):

@@ -16,8 +16,8 @@ from shared.dynamo.transactions import Backoff, transact_write
 from shared.dynamo.values import from_item, to_item
 from shared.dynamo.writes import Write, put_new
 from shared.exports.model import Export, ExportFile, ExportState, Position
-from shared.exports.months import Month
 from shared.keys import Item
+from shared.months import Month
 from shared.times import optional_rfc3339, parse_rfc3339, to_rfc3339
 
 if TYPE_CHECKING:

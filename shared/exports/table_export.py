@@ -19,12 +19,12 @@ from shared.exports.formats import LINES_PER_PART, MANIFEST, Format, file_name
 from shared.exports.lines import Line
 from shared.exports.manifest import manifest_bytes, report_of
 from shared.exports.model import ExportFile
-from shared.exports.months import Month
 from shared.exports.parts import PartWriter
 from shared.exports.sources import BooksDamaged, Source, sources_of
 from shared.exports.table_copy import TableCopy
 from shared.exports.table_files import TableExport, TableExportUnreadable
 from shared.ids import pattern_of, time_of
+from shared.months import Month
 
 _AT_ONCE = 1_000
 """Lines that are summed at once, of a month that is not written."""

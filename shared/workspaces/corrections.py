@@ -12,6 +12,7 @@ from decimal import Decimal
 from shared.credits import Ledger, OperationKind
 from shared.credits.restitutions import Restitution, RestitutionOutcome, Restored
 from shared.credits.withdrawals import Withdrawal, WithdrawalOutcome, Withdrawn
+from shared.months import Month
 from shared.workspaces.expiries import ExpiresInThePast, Expiries, prepare
 
 Render = Callable[[Withdrawn | Restored], str]
@@ -23,7 +24,7 @@ CorrectionOutcome = WithdrawalOutcome | RestitutionOutcome | ExpiresInThePast
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correction:
     """Credits to add, or below zero to take. `reference` is the operator's own name for it, and `actor` their key.
-    Price, currency and expiry are of credits that are added.
+    Price, currency and expiry are of credits that are added. `corrects` is the month (UTC) whose books it corrects.
     """
 
     workspace_id: str
@@ -34,6 +35,7 @@ class Correction:
     currency: str
     expires_at: datetime | None = None
     actor: str | None = None
+    corrects: Month | None = None
 
 
 def correct(ledger: Ledger, expiries: Expiries, wanted: Correction, render: Render, now: datetime) -> CorrectionOutcome:
@@ -50,6 +52,7 @@ def correct(ledger: Ledger, expiries: Expiries, wanted: Correction, render: Rend
             at=now,
             credits=-wanted.credits,
             actor=wanted.actor,
+            corrects=wanted.corrects,
         )
         return ledger.withdraw(withdrawal, lambda operation: render(Withdrawn(operation)))
     restitution = Restitution(
@@ -62,6 +65,7 @@ def correct(ledger: Ledger, expiries: Expiries, wanted: Correction, render: Rend
         at=now,
         expires_at=wanted.expires_at,
         actor=wanted.actor,
+        corrects=wanted.corrects,
     )
     told = ledger.look(wanted.workspace_id, call=restitution.call(""), balance=False).told
     return told or prepare(ledger, expiries, restitution.grant, now) or ledger.restore(restitution, render)

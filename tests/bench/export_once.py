@@ -21,10 +21,10 @@ from shared.credits.operations import put_operation
 from shared.exports.books import Sums
 from shared.exports.focus import Account
 from shared.exports.formats import LINES_PER_PART, Format, file_name
-from shared.exports.months import Month
 from shared.exports.parts import PartWriter
 from shared.exports.sources import sources_of
 from shared.ids import new_workspace_id, operation_id, time_of
+from shared.months import Month
 from tests.bench.prepare_once import peak
 
 MONTH = Month(2026, 11)

@@ -54,7 +54,7 @@ import pytest
 
 from shared.automation import guard
 from shared.catalog import store as catalog_store
-from shared.credits import OperationIdReused, Replayed, account, drawing, ledger, operations
+from shared.credits import OperationIdReused, Replayed, account, drawing, ledger, operations, replays
 from shared.dynamo import transactions
 from shared.rules import backlog, changes, meters
 from shared.rules import firing as rule_firing
@@ -100,20 +100,20 @@ BREAKS = {
         ledger.Ledger,
         """\
         if (reason := next(reasons)) is not None:
-            return _replay_of_entry(plan, reason.item or {})
+            return replay_of_entry(plan, reason.item or {})
         if charged and (reason := next(reasons)) is not None:
             if reason.item is None:
                 return UnknownWorkspace(plan.workspace_id)
-            return self._remember(account.to_balance(reason.item))
+            return self._views.keep(account.to_balance(reason.item))
 """,
         """\
         entry = next(reasons)
         if charged and (reason := next(reasons)) is not None:
             if reason.item is None:
                 return UnknownWorkspace(plan.workspace_id)
-            return self._remember(account.to_balance(reason.item))
+            return self._views.keep(account.to_balance(reason.item))
         if entry is not None:
-            return _replay_of_entry(plan, entry.item or {})
+            return replay_of_entry(plan, entry.item or {})
 """,
     ),
     "first reason": Break(
@@ -123,7 +123,7 @@ BREAKS = {
         'first = "ConditionalCheckFailed"',
     ),
     "entry": Break("put_new", operations, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"'),
-    "idempotency key": Break("put_new", ledger, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"'),
+    "idempotency key": Break("put_new", replays, '"attribute_not_exists(pk)"', '"attribute_not_exists(never)"'),
     "balance: enough": Break(
         "charge", account, 'f"{grant}.#remaining >= {part}"', 'f"attribute_exists({grant}.#remaining)"'
     ),

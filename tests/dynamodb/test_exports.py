@@ -14,8 +14,8 @@ from shared import keys
 from shared.dynamo.values import to_item
 from shared.exports.commands import AskForExport, FutureMonth, ask_for_export, ask_for_monthly_export
 from shared.exports.model import STALLED_AFTER, Export, ExportState
-from shared.exports.months import Month
 from shared.exports.worker import disagrees, work
+from shared.months import Month
 from shared.usage import UsageCounter
 from tests.support import faults
 from tests.support.exports import Exporting, after, at, never

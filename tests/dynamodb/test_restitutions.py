@@ -16,6 +16,7 @@ import pytest
 from shared.credits import Committed, Granted, GrantKind, OperationIdReused, OperationKind, Replayed, UnknownWorkspace
 from shared.credits.restitutions import Restitution, Restored
 from shared.credits.withdrawals import Withdrawal, Withdrawn
+from shared.months import Month
 from tests.support.faults import Killed, Line, answer_lost, conflict, killed_after_sending, killed_before_sending
 from tests.support.money import Account, HandClock
 
@@ -70,6 +71,19 @@ def test_a_correction_is_a_grant_and_an_entry_that_says_why(open_account: OpenAc
     check(account)
 
 
+def test_a_late_correction_says_which_month_it_is_about(open_account: OpenAccount) -> None:
+    account = open_account(10)
+    month = Month(2026, 2)
+    given = account.ledger().restore(wanted(account, corrects=month), told)
+    assert isinstance(given, Restored)
+    assert given.grant in account.ledger().grants(account.workspace_id)
+    assert account.operations() == [given.operation]
+    assert (given.operation.reference, given.operation.corrects) == ("ticket 7", month)
+    assert (given.grant.reference, given.grant.corrects) == ("ticket 7", month)
+    assert isinstance(account.ledger().restore(wanted(account, corrects=month), told), Replayed)
+    check(account)
+
+
 def test_it_settles_what_is_owed_first_like_a_top_up(open_account: OpenAccount, clock: HandClock) -> None:
     account = open_account(0)
     assert isinstance(account.ledger().commit(account.plan("read", 12, owe_up_to=20)), Committed)
@@ -100,6 +114,7 @@ def test_the_same_reference_is_one_correction(open_account: OpenAccount, clock: 
         wanted(account, unit_price=Decimal("0.01")),
         wanted(account, currency="USD"),
         wanted(account, expires_at=clock() + timedelta(days=1)),
+        wanted(account, corrects=Month(2026, 10)),
     )
     for other in others:
         assert account.ledger().restore(other, told) == OperationIdReused(first.operation.operation_id)

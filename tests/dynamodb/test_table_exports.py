@@ -17,11 +17,11 @@ from shared import keys
 from shared.credits import GrantKind
 from shared.dynamo.values import to_attribute, to_item
 from shared.exports.model import Export, ExportState
-from shared.exports.months import Month
 from shared.exports.table_export import MonthWritten, Wanted, write_all
 from shared.exports.table_files import TableExportUnreadable
 from shared.exports.worker import work
 from shared.keys import Item
+from shared.months import Month
 from shared.usage import UsageCounter
 from tests.support.exports import Exporting, at, never
 from tests.support.money import AT_ONCE, Account, plain_dynamodb

@@ -22,6 +22,7 @@ from shared.credits import (
 )
 from shared.credits.drawing import MAX_GRANTS_DRAWN
 from shared.credits.withdrawals import NotThere, UnknownGrant, Withdrawal, Withdrawn
+from shared.months import Month
 from tests.support.faults import (
     Killed,
     Line,
@@ -80,10 +81,12 @@ def test_a_correction_takes_what_would_pay_next(open_account: OpenAccount) -> No
     account = open_account(10)
     paid = account.a_grant("paid", 100)
     account.ledger().grant(paid)
-    asked = wanted(account, OperationKind.CORRECTION, credits=25)
+    asked = wanted(account, OperationKind.CORRECTION, credits=25, corrects=Month(2026, 2))
     outcome = account.ledger().withdraw(asked, told)
     assert isinstance(outcome, Withdrawn)
     assert [draw.credits for draw in outcome.operation.withdrawn] == [10, 15]
+    assert outcome.operation in account.operations()
+    assert (outcome.operation.reference, outcome.operation.corrects) == ("ticket 7", Month(2026, 2))
     assert (account.balance().available, account.balance().void) == (85, 25)
     assert account.ledger().withdraw(wanted(account, reference="more", credits=86), told) == NotThere(85)
     assert account.balance().available == 85
@@ -98,7 +101,9 @@ def test_the_same_reference_is_one_withdrawal(open_account: OpenAccount, clock: 
     assert account.ledger().withdraw(wanted(account, credits=40), told) == Replayed(
         first.operation.operation_id, told(first.operation)
     )
-    for other in (wanted(account, credits=41), wanted(account), replace(wanted(account, credits=40), reason="else")):
+    same = wanted(account, credits=40)
+    others = (replace(same, reason="else"), replace(same, corrects=Month(2026, 2)))
+    for other in (wanted(account, credits=41), wanted(account), *others):
         assert isinstance(account.ledger().withdraw(other, told), OperationIdReused)
     assert account.balance().void == 40
 

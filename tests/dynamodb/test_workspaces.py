@@ -11,8 +11,7 @@ from uuid import uuid4
 import pytest
 
 from shared import keys
-from shared.credits import GrantKind, GrantReferenceReused, GrantReplayed, UnknownWorkspace
-from shared.credits.ledger import Granted, Ledger
+from shared.credits import Granted, GrantKind, GrantReferenceReused, GrantReplayed, Ledger, UnknownWorkspace
 from shared.dynamo.values import to_item
 from shared.feeds.store import FeedStore
 from shared.workspaces import WORKSPACE_SCOPES, authenticate

@@ -24,7 +24,7 @@ from pyarrow import parquet
 
 from tests.support.api import Caller, expect, fields, refusal
 from tests.support.recount import WIDE, Figures, usage_by
-from tests.support.story import RUNS_AS_A_FORMULA, Story, pages, story_of
+from tests.support.story import CORRECTED, RUNS_AS_A_FORMULA, Story, pages, story_of
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -374,6 +374,7 @@ SAME = {
     "x_GrantId": "grant_id",
     "x_GrantType": "grant_kind",
     "x_Reference": "reference",
+    "x_Corrects": "corrects",
     "x_ValidUntil": "valid_until",
     "x_BalanceChange": "balance_change",
     "x_OwedChange": "owed_change",
@@ -437,6 +438,21 @@ def test_focus_reconciles(story: Story, exported: Exported, account: Row) -> Non
             assert worth[grant["grant_id"]] == WIDE.multiply(Decimal(grant["unit_price"]), gone)
         else:
             assert worth[grant["grant_id"]] == 0
+
+
+def test_voids_and_corrections_say_what_the_operator_called_them(exported: Exported) -> None:
+    rows = exported.rows("focus-00001.csv")
+    called = {(row["x_LineType"], row["x_Reference"], row["x_Corrects"], row["ChargeClass"]) for row in rows}
+    assert called >= {
+        ("void", "ticket 1", None, None),
+        ("grant", "ticket 2", None, None),
+        ("correction", "ticket 2", None, None),
+        ("correction", "ticket 3", None, None),
+        ("correction", "ticket 4", CORRECTED, "Correction"),
+    }
+    assert [row["x_LineId"] for row in rows if row["ChargeClass"]] == [
+        line["line_id"] for line in exported.rows() if line["corrects"] is not None
+    ]
 
 
 def test_the_manifest_says_what_the_files_hold(

@@ -14,7 +14,7 @@ import httpx
 import pyarrow.parquet
 import pytest
 
-from shared.exports.months import Month
+from shared.months import Month
 from shared.times import to_rfc3339, utc_now
 from tests.support.api import Caller, expect, fields, law_4, refusal, top_up
 from tests.support.functions import failed

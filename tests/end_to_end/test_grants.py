@@ -178,10 +178,11 @@ def test_a_correction_takes_credits_back_from_what_would_pay_next(
     finance: Finance, customer: Caller, books: Books
 ) -> None:
     finance.granted(10, "paid")
-    done = expect(finance.correct(-5_004, "ticket 1"), 201).json()
-    assert (done["kind"], done["credits"], done["grant"]) == ("correction", -5_004, None)
+    done = expect(finance.correct(-5_004, "ticket 1", corrects="2026-02"), 201).json()
+    assert (done["kind"], done["credits"], done["grant"], done["corrects"]) == ("correction", -5_004, None, "2026-02")
     assert [part["credits"] for part in done["withdrawn"]] == [5_000, 4]
-    assert expect(finance.correct(-5_004, "ticket 1"), 201).headers["Idempotency-Replayed"] == "true"
+    again = expect(finance.correct(-5_004, "ticket 1", corrects="2026-02"), 201)
+    assert (again.headers["Idempotency-Replayed"], again.json()) == ("true", done)
     refused = finance.correct(-7, "ticket 2")
     assert refusal(refused, 409) == "not-that-many"
     assert refused.json()["left"] == 6
@@ -189,6 +190,7 @@ def test_a_correction_takes_credits_back_from_what_would_pay_next(
     assert (view["void"], view["available"]) == (5_004, 6)
     (entry,) = logged(customer, "correction")
     assert (entry["withdrawn"], entry["credits"]) == (done["withdrawn"], 0)
+    assert (entry["reference"], entry["corrects"]) == ("ticket 1", "2026-02")
     # What was refused is not remembered.
     expect(finance.correct(-6, "ticket 2"), 201)
     books.audit()
@@ -236,6 +238,9 @@ def test_what_a_correction_cannot_be(finance: Finance, customer: Caller) -> None
     assert fields(finance.correct(0, "t")) == ["credits"]
     assert fields(finance.correct(-1, "t", unit_price="0.01")) == ["unit_price"]
     assert fields(finance.correct(-1, "t", currency="EUR")) == ["currency"]
+    assert fields(finance.correct(-1, "t", corrects="9998-12")) == ["corrects"]
+    assert fields(finance.correct(1, "t", corrects="9999-12")) == ["corrects"]
+    assert fields(finance.correct(1, "t", corrects="October")) == ["corrects"]
     assert fields(finance.correct(-1, "t", expires_at="2190-01-01T00:00:00Z")) == ["expires_at"]
     assert fields(finance.correct(1, "t", expires_at="2001-01-01T00:00:00Z")) == ["expires_at"]
     assert fields(finance.correct(1, "t", reason=" ")) == ["reason"]

@@ -14,8 +14,8 @@ from shared.exports.books import Sums
 from shared.exports.focus import Account
 from shared.exports.formats import Format
 from shared.exports.lines import Line, line_of_grant, lines_of
-from shared.exports.months import Month
 from shared.exports.parts import FileSummary, PartWriter
+from shared.months import Month
 
 WORKSPACE = "ws_01KAMZ5Q00APVEWYWXCMJ7D3FR"
 MONTH = Month(2026, 11)
@@ -54,7 +54,7 @@ GRANTS = (
     _grant(2, GrantKind.PAID, 500, "0.0123", reference="INV-1", expires_at=datetime(2026, 11, 20, tzinfo=UTC)),
     _grant(3, GrantKind.PAID, 300, "0.0047", reference="=INV;+2", currency="USD"),
     _grant(4, GrantKind.PROMOTIONAL, 50, "0.01", reference="campaign"),
-    _grant(5, GrantKind.CORRECTION, 40, "0.010", reference="ticket-1"),
+    _grant(5, GrantKind.CORRECTION, 40, "0.010", reference="ticket-1", corrects=MONTH.previous),
 )
 """Some of each kind. What is left of the second expires, and the third and the fourth end by a void."""
 
@@ -97,8 +97,19 @@ OPERATIONS = (
     _entry(6, OperationKind.RULE, refused=RefusalReason.OUT_OF_CREDITS, job_id="tidy", channel=Channel.RULE),
     _entry(7, OperationKind.SCHEDULED_JOB, 1, drawn=(_draw(2, 1),), job_id="sync", channel=Channel.SCHEDULE),
     _entry(8, OperationKind.API_CALL, channel=Channel.PERSON, records={"product": RecordCounts(updated=1, deleted=2)}),
-    _entry(9, OperationKind.CORRECTION, description='=1+1 given back, with "quotes",\r\nand lines'),
-    _entry(10, OperationKind.CORRECTION, withdrawn=(_draw(5, 30),), description="taken\tback;=2+2"),
+    _entry(
+        9,
+        OperationKind.CORRECTION,
+        description='=1+1 given back, with "quotes",\r\nand lines',
+        reference="ticket-1",
+        corrects=MONTH.previous,
+    ),
+    _entry(
+        10, OperationKind.CORRECTION, withdrawn=(_draw(5, 10),), description="taken\tback;=2+2", reference="ticket-2"
+    ),
+    _entry(
+        13, OperationKind.CORRECTION, withdrawn=(_draw(5, 20),), description="late", reference="t-3", corrects=MONTH
+    ),
     _entry(11, OperationKind.EXPIRY, withdrawn=(_draw(2, 447),)),
     _entry(12, OperationKind.VOID, withdrawn=(_draw(3, 295), _draw(4, 40)), description="Größe: ungültig"),
 )

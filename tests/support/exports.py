@@ -18,10 +18,10 @@ from shared.exports.bucket import ExportBucket, manifest_key
 from shared.exports.commands import AskForExport, ask_for_export
 from shared.exports.formats import LINES_PER_PART
 from shared.exports.model import Export
-from shared.exports.months import Month
 from shared.exports.store import ExportStore
 from shared.exports.worker import ExportRoom
 from shared.ids import operation_id
+from shared.months import Month
 from shared.usage import UsageStore
 from tests.support.money import AT_ONCE, Account, plain_dynamodb, plain_s3
 

@@ -61,6 +61,8 @@ CLEARANCE: dict[str, Any] = {
 BOUGHT, GIFT = 40, 1_000
 FIRST_PRICE, SECOND_PRICE, GIFT_PRICE, GIVEN_BACK_PRICE = "0.0123", "0.0047", "0.000000000031", "0.0031"
 PRODUCTS, CATEGORIES = 20, 4
+CORRECTED = "2025-12"
+"""A month that was over before the story began, and that a late correction of it is about."""
 
 RUNS_AS_A_FORMULA = '=HYPERLINK("http://x","paid")'
 """The reference of a top-up, and what a spreadsheet would make of it."""
@@ -247,7 +249,9 @@ class Story:
         self.finance(f"/grants/{self.starter}/void", void, 200)
         given = {"credits": 15, "reference": "ticket 2", "reason": "the import ran twice"}
         self.finance("/corrections", given | {"unit_price": GIVEN_BACK_PRICE, "currency": "EUR"}, 201)
-        self.finance("/corrections", {"credits": -7, "reference": "ticket 3", "reason": "given too much"}, 201)
+        self.finance("/corrections", {"credits": -5, "reference": "ticket 3", "reason": "given too much"}, 201)
+        late = {"credits": -2, "reference": "ticket 4", "reason": "invoiced wrong", "corrects": CORRECTED}
+        self.finance("/corrections", late, 201)
         self.tally.granted += 15
         self.tally.corrected_up += 15
         self.tally.corrected_down += 7

@@ -20,6 +20,7 @@ from pydantic import (
 
 from functions.api.models.texts import told
 from functions.api.paging import opaque
+from shared.months import MONTH_PATTERN
 from shared.times import parse_rfc3339, to_rfc3339
 
 Item = TypeVar("Item")
@@ -112,6 +113,8 @@ def in_words(problem: str) -> WrapValidator:
 
 NOT_BLANK = in_words("Input should not be blank")
 """For texts with the pattern `\\S`."""
+
+MonthName = Annotated[str, Field(pattern=MONTH_PATTERN), in_words("Input should be a month, such as 2026-11")]
 
 Identifier = Annotated[str, Path(max_length=100)]
 

@@ -6,13 +6,14 @@ from typing import Annotated, Self, assert_never
 from pydantic import ConfigDict, Field, StrictInt, model_validator
 from pydantic_core import PydanticCustomError
 
-from functions.api.models.common import Request, View
+from functions.api.models.common import MonthName, Request, View
 from functions.api.models.operations import DrawnView
 from functions.api.models.texts import OperationId, Time, WorkspaceId, one_of, told
 from functions.api.models.workspaces import MAX_TOP_UP, Currency, ExpiresAt, Price, Reference, TopUpView
 from shared.credits import OperationKind
 from shared.credits.restitutions import Restored
 from shared.credits.withdrawals import Withdrawn
+from shared.months import month_text, optional_month
 from shared.times import to_rfc3339
 from shared.workspaces.corrections import Correction
 
@@ -68,6 +69,14 @@ class CorrectionRequest(Request):
     ] = None
     currency: Currency | None = None
     expires_at: ExpiresAt | None = None
+    corrects: Annotated[
+        MonthName | None,
+        Field(
+            description="The month (UTC) whose books it corrects, such as 2026-10, not in the future. The correction "
+            "stays in the month in which it is made; exports say which one it is about.",
+            examples=[None],
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _takes_or_adds(self) -> Self:
@@ -88,6 +97,7 @@ class CorrectionRequest(Request):
             currency=self.currency or default_currency,
             expires_at=self.expires_at,
             actor=actor,
+            corrects=optional_month(self.corrects),
         )
 
 
@@ -108,6 +118,7 @@ class CorrectionView(View):
     reference: Annotated[str, told("ticket-4711")]
     reason: Annotated[str, told("given by mistake")]
     withdrawn: Annotated[list[DrawnView], Field(description="What was taken, of each grant.")]
+    corrects: Annotated[str | None, Field(description="The month whose books it corrects."), told(None)]
     grant: Annotated[TopUpView | None, Field(description="What the credits became that were added."), told(None)]
 
     @classmethod
@@ -130,5 +141,6 @@ class CorrectionView(View):
             reference=reference,
             reason=operation.description,
             withdrawn=[DrawnView.of(draw) for draw in operation.withdrawn],
+            corrects=month_text(operation.corrects),
             grant=grant,
         )

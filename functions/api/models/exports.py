@@ -6,14 +6,14 @@ from typing import Annotated, Self
 from pydantic import Field
 
 from functions.api.downloads import PresignedDownload
-from functions.api.models.common import Request, View, in_words, time_text
+from functions.api.models.common import MonthName, Request, View, time_text
 from functions.api.models.texts import Count, CurrencyText, DecimalText, Time, identifier, one_of, told
 from shared.exports.books import Sums
 from shared.exports.formats import Format
 from shared.exports.lines import LineType
 from shared.exports.manifest import totals_of
 from shared.exports.model import Export, ExportFile, ExportState
-from shared.exports.months import MONTH_PATTERN
+from shared.months import MONTH_PATTERN
 from shared.times import to_rfc3339
 
 ExportId = Annotated[str, identifier("exp", "01KAN2QJ9V3X5Z7B1D4F6H8K0M")]
@@ -23,11 +23,7 @@ MonthText = Annotated[str, told("2026-11", pattern=MONTH_PATTERN)]
 class ExportRequest(Request):
     """The month to export; this one when none is named."""
 
-    month: Annotated[
-        str | None,
-        Field(pattern=MONTH_PATTERN, description="A month (UTC), such as 2026-11, not in the future."),
-        in_words("Input should be a month, such as 2026-11"),
-    ] = None
+    month: Annotated[MonthName | None, Field(description="A month (UTC), such as 2026-11, not in the future.")] = None
 
 
 class StandingView(View):

@@ -19,6 +19,7 @@ from functions.api.models.texts import (
 )
 from shared.credits import Action, Channel, Draw, Operation, OperationKind, RecordCounts
 from shared.feeds.fields import ENTITY_PATTERN
+from shared.months import month_text
 from shared.times import to_rfc3339
 from shared.tracing import WrittenRecord
 
@@ -122,6 +123,8 @@ class OperationView(View):
     cost: Annotated[list[MoneyView], Field(description="What the credits were worth, in each currency.")]
     description: Annotated[str, told("write product records")]
     refused: Annotated[str | None, told(None)]
+    reference: Annotated[str | None, Field(description="The operator's name of a void or a correction."), told(None)]
+    corrects: Annotated[str | None, Field(description="The month that a correction corrects."), told(None)]
 
     @classmethod
     def of(cls, operation: Operation) -> Self:
@@ -146,6 +149,8 @@ class OperationView(View):
             ],
             description=operation.description,
             refused=operation.refused and operation.refused.value,
+            reference=operation.reference,
+            corrects=month_text(operation.corrects),
         )
 
 

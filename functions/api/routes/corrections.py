@@ -26,6 +26,7 @@ from functions.api.services import expiries, services
 from shared.credits import OperationIdReused, OperationKind, Replayed, UnknownWorkspace
 from shared.credits.restitutions import Restored
 from shared.credits.withdrawals import NotThere, UnknownGrant, Withdrawal, Withdrawn
+from shared.months import Month
 from shared.workspaces import Scope
 from shared.workspaces.corrections import correct
 from shared.workspaces.expiries import ExpiresInThePast
@@ -81,12 +82,15 @@ def void_grant(workspace_id: Identifier, grant_id: Identifier, wanted: Annotated
 )
 def correct_credits(workspace_id: Identifier, wanted: Annotated[CorrectionRequest, Body()]) -> Response[str]:
     room = services()
+    now = room.clock()
+    if wanted.corrects is not None and wanted.corrects > str(Month.of(now)):
+        raise Refusal(invalid([FieldError("corrects", "Input should not be in the future")]))
     outcome = correct(
         room.ledger,
         expiries(),
         wanted.to_correction(workspace_id, room.settings.currency, principal_of(router.current_event.raw_event).key_id),
         lambda done: as_json(CorrectionView.of(done, wanted.reference)),
-        room.clock(),
+        now,
     )
     if isinstance(outcome, NotThere):
         raise Refusal(not_that_many(-wanted.credits, outcome.left))

@@ -20,8 +20,8 @@ from shared.exports.bucket import download_name, manifest_key
 from shared.exports.commands import AskForExport, FutureMonth, ask_for_export
 from shared.exports.formats import MANIFEST
 from shared.exports.model import Export, ExportState
-from shared.exports.months import Month
 from shared.ids import pattern_of
+from shared.months import Month
 from shared.workspaces import Scope
 
 router = new_router()

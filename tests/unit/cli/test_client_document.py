@@ -39,6 +39,7 @@ SAMPLES: Mapping[str, Any] = {
     "content_length": 5,
     "credits": 25,
     "currency": "EUR",
+    "corrects": "2026-10",
     "credentials": {"type": "bearer", "token": "t"},
     "cursor": "abc",
     "dry_run": True,

@@ -298,6 +298,7 @@ def test_a_correction_gives_credits_as_a_grant(shell: Shell, api: FakeApi) -> No
     answer = httpx.Response(201, json=given, headers={"Idempotency-Replayed": "true"})
     api.on("POST", "/workspaces/ws_1/corrections", answer)
     more = ["--unit-price", "0.010", "--currency", "USD", "--expires-at", "2027-01-01", "--workspace-id", "ws_1"]
+    more += ["--corrects", "2026-10"]
     result = shell.run("credits", "correct", "--give", "100", *TOLD, *more)
     assert "Given already: 100 credits." in result.stdout
     assert "gr_2" in result.stdout
@@ -310,6 +311,7 @@ def test_a_correction_gives_credits_as_a_grant(shell: Shell, api: FakeApi) -> No
         "unit_price": "0.010",
         "currency": "USD",
         "expires_at": "2027-01-01T00:00:00.000Z",
+        "corrects": "2026-10",
     }
     assert shell.json("credits", "correct", "--give", "100", *TOLD, *more) == given
 

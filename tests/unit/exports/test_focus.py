@@ -70,8 +70,14 @@ def test_what_is_consumed_is_counted_once(rows: list[Row]) -> None:
     assert [Decimal(owed["EffectiveCost"]), Decimal(owed["ConsumedQuantity"])] == [0, 5]
 
 
-def test_corrections_say_so(rows: list[Row]) -> None:
-    assert {row["x_LineId"] for row in rows if row["ChargeClass"] == "Correction"} == {"gr_5", "op_9-0", "op_10-0"}
+def test_corrections_of_an_earlier_month_have_a_class_and_those_of_their_own_have_none(rows: list[Row]) -> None:
+    assert {row["x_LineId"]: row["x_Corrects"] for row in rows if row["ChargeClass"]} == {
+        "gr_5": "2026-10",
+        "op_9-0": "2026-10",
+    }
+    of_the_month = {row["x_LineId"]: row["x_Corrects"] for row in rows if row["x_LineType"] == "correction"}
+    assert of_the_month == {"op_9-0": "2026-10", "op_10-0": "", "op_13-0": "2026-11"}
+    assert {row["ChargeClass"] for row in rows} == {"", "Correction"}
 
 
 def test_the_charge_period_is_the_validity_of_credits(rows: list[Row]) -> None:

@@ -28,9 +28,9 @@ from shared.credits import (
 from shared.exports.focus import Account
 from shared.exports.formats import Format
 from shared.exports.lines import Line, line_of_grant, lines_of
-from shared.exports.months import Month
 from shared.exports.parts import SCHEMA, PartWriter
 from shared.ids import grant_id, operation_id
+from shared.months import Month
 
 TEMPLATE = Path(__file__).resolve().parents[3] / "template.yaml"
 WORKSPACE = "ws_01KAMZ5Q000000000000000001"

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from shared.exports.months import Month
 from shared.exports.table_export import Wanted, write_all
 from shared.exports.table_files import MAX_ROW_BYTES, TableExport, TableExportUnreadable
+from shared.months import Month
 from tests.support.export_lines import START
 from tests.support.table_exports import write_data_file, write_file_manifest, write_table_export
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from functions.monthly_exports import handler as monthly
-from shared.exports.months import Month
+from shared.months import Month
 from shared.times import parse_rfc3339
 from tests.support.functions import Context, sample
 

@@ -104,7 +104,7 @@ import pyarrow
 from shared.exports.focus import Account
 from shared.exports.formats import Format
 from shared.exports.lines import Line, LineType
-from shared.exports.months import Month
+from shared.months import Month
 from shared.exports.parts import PartWriter
 
 assert pyarrow.__file__.startswith({layer!r}), pyarrow.__file__

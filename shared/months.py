@@ -1,4 +1,4 @@
-"""Months of the calendar (UTC): what an export is about."""
+"""Months of the calendar (UTC): what an export is about, and what a correction corrects."""
 
 from __future__ import annotations
 
@@ -54,3 +54,13 @@ class Month:
 
     def __str__(self) -> str:
         return f"{self.year:04d}-{self.number:02d}"
+
+
+def optional_month(text: str | None) -> Month | None:
+    """Reads `2026-11`, or nothing. Raises ValueError for what is no month."""
+    return None if text is None else Month.parse(text)
+
+
+def month_text(month: Month | None) -> str | None:
+    """How the month is spelled, or nothing."""
+    return None if month is None else str(month)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.exports.months import Month
+from shared.months import Month
 
 MONTHS = st.builds(Month, st.integers(2000, 9998), st.integers(1, 12))
 
