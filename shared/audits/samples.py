@@ -6,8 +6,9 @@ often it reads the log anew. Records are read shard by shard, beginning at a rec
 
 from __future__ import annotations
 
+import base64
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,14 @@ MAX_START_BYTES = 64
 """Where a shard is begun lies in the audit's own item, which takes 400 KB: a key may have 1,024 bytes, and there are 16
 shards of each entity. A shard that has longer ones only is begun at its beginning.
 """
+
+
+MAX_NAMED = 8_192
+"""Records that are kept in mind of those that people wrote, and of those that were deleted: they take 6 bytes each in
+the audit's own item.
+"""
+
+_MARK_BYTES = 6
 
 
 def rank(audit_id: str, name: str) -> int:
@@ -89,6 +98,51 @@ class Starts:
 
     def of(self, entity: str, shard: int) -> str:
         return self.keys.get(_shard_name(entity, shard), "")
+
+
+@dataclass(slots=True)
+class Named:
+    """Records that entries of the log have named, each by a few bytes. Of more than `MAX_NAMED` it forgets all, and
+    knows that: then any record may have been among them. Naming one again changes nothing.
+    """
+
+    audit_id: str
+    overflown: bool = False
+    _marks: set[bytes] = field(default_factory=set)
+
+    def add(self, entity: str, record_keys: Iterable[str]) -> None:
+        if self.overflown:
+            return
+        self._marks.update(self._mark(entity, record_key) for record_key in record_keys)
+        if len(self._marks) > MAX_NAMED:
+            self.overflown = True
+            self._marks.clear()
+
+    def may_hold(self, entity: str, record_key: str) -> bool:
+        return self.overflown or self._mark(entity, record_key) in self._marks
+
+    def _mark(self, entity: str, record_key: str) -> bytes:
+        return rank(self.audit_id, f"{entity}\n{record_key}").to_bytes(16, "big")[:_MARK_BYTES]
+
+    def to_value(self) -> str | None:
+        """As JSON can keep it."""
+        return None if self.overflown else base64.b64encode(b"".join(sorted(self._marks))).decode()
+
+    @classmethod
+    def of(cls, audit_id: str, value: str | None) -> Named:
+        if value is None:
+            return cls(audit_id, overflown=True)
+        kept = base64.b64decode(value)
+        marks = {kept[start : start + _MARK_BYTES] for start in range(0, len(kept), _MARK_BYTES)}
+        return cls(audit_id, _marks=marks)
+
+
+def some_of(audit_id: str, name: str, places: Sequence[tuple[str, str]], most: int) -> Sequence[tuple[str, str]]:
+    """Up to `most` of the records of an operation, side by side; from where on is drawn by lot."""
+    if len(places) <= most:
+        return places
+    start = rank(audit_id, name) % len(places)
+    return [*places[start:], *places[:start]][:most]
 
 
 def _shard_name(entity: str, shard: int) -> str:

@@ -12,7 +12,9 @@ from enum import StrEnum
 from typing import Any
 
 from shared.audits.model import MAX_DIFFERENCES
-from shared.audits.samples import MAX_ENTITIES, Drawn, Starts
+from shared.audits.samples import MAX_ENTITIES, Drawn, Named, Starts
+from shared.channels import Channel
+from shared.credits import Operation
 from shared.credits.audit import Difference, Recount
 from shared.ids import time_of
 from shared.keys import Item
@@ -24,23 +26,40 @@ may be long before they are committed.
 """
 
 
+MAX_DOUBTS = 50
+"""Records that are looked for once more; more than the differences that are told."""
+
+
 class Phase(StrEnum):
     """What an audit is at: counting the log, following operations down to their records and records up to their
-    operations, comparing the usage figures.
+    operations, looking once more for what neither had told of, comparing the usage figures.
     """
 
     LOG = "log"
     OPERATIONS = "operations"
     RECORDS = "records"
+    DOUBTS = "doubts"
     USAGE = "usage"
     DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A record that is not there though `operation_id` wrote it and nothing in the log deleted it; or, without an
+    operation, one that is there though no person's entry names it. The entry may have come since the log was read.
+    """
+
+    entity: str
+    key: str
+    operation_id: str | None
 
 
 @dataclass(slots=True)
 class Work:
     """`day` and `after` are where the log is read on; `opening` is the account before this round of reading, and
     `settled` the recount of all days before `recent_from`, with which another round begins. `figures` are what the log
-    comes to day by day, in the terms of the usage figures. `position` is where the later phases are.
+    comes to day by day, in the terms of the usage figures. `by_hand` and `deleted` are the records that, by the log,
+    people have written and anybody has deleted. `position` is where the later phases are.
     """
 
     phase: Phase
@@ -49,6 +68,8 @@ class Work:
     opening: Item | None
     drawn: Drawn
     starts: Starts
+    by_hand: Named
+    deleted: Named
     after: str | None = None
     sweeps: int = 1
     rounds: int = 1
@@ -60,7 +81,9 @@ class Work:
     entities: dict[str, None] = field(default_factory=dict)
     position: int = 0
     traced: int = 0
+    followed: int = 0
     records: int = 0
+    doubts: list[Doubt] = field(default_factory=list)
     repaired: int = 0
     differences: list[Difference] = field(default_factory=list)
     difference_count: int = 0
@@ -75,6 +98,8 @@ class Work:
             opening=opening,
             drawn=Drawn(audit_id),
             starts=Starts(audit_id),
+            by_hand=Named(audit_id),
+            deleted=Named(audit_id),
         )
 
     def sweep_again(self, workspace_id: str, opening: Item | None, now: datetime) -> None:
@@ -109,6 +134,32 @@ class Work:
         if len(self.differences) < MAX_DIFFERENCES:
             self.differences.append(difference)
 
+    def meet_names(self, entry: Operation) -> None:
+        """Keeps in mind which records a person has written, and which were deleted. An entry of several names does not
+        say which of them it deleted: any of them may be one.
+        """
+        by_hand = entry.channel is Channel.PERSON and not entry.actions
+        for entity, names in entry.keys.items():
+            if by_hand:
+                self.by_hand.add(entity, names)
+            if entity in entry.records and entry.records[entity].deleted:
+                self.deleted.add(entity, names)
+
+    def doubt(self, entity: str, record_key: str, operation_id: str | None) -> None:
+        """Has the record looked for once more, unless the log has told of it; the first ones."""
+        told = self.by_hand if operation_id is None else self.deleted
+        if len(self.doubts) < MAX_DOUBTS and not told.may_hold(entity, record_key):
+            self.doubts.append(Doubt(entity, record_key, operation_id))
+
+    def settle_doubts(self) -> None:
+        """Notes what the log does not tell of even now."""
+        doubts, self.doubts = self.doubts, []
+        for each in doubts:
+            self.doubt(each.entity, each.key, each.operation_id)
+        for each in self.doubts:
+            self.note(_in_words(each))
+        self.doubts = []
+
     def meet_entity(self, entity: str) -> None:
         if len(self.entities) < MAX_ENTITIES:
             self.entities[entity] = None
@@ -121,6 +172,8 @@ class Work:
             "opening": self.opening,
             "drawn": self.drawn.in_order(),
             "starts": self.starts.keys,
+            "by_hand": self.by_hand.to_value(),
+            "deleted": self.deleted.to_value(),
             "after": self.after,
             "sweeps": self.sweeps,
             "rounds": self.rounds,
@@ -132,6 +185,8 @@ class Work:
             "entities": list(self.entities),
             "position": self.position,
             "traced": self.traced,
+            "followed": self.followed,
+            "doubts": [[each.entity, each.key, each.operation_id] for each in self.doubts],
             "records": self.records,
             "repaired": self.repaired,
             "differences": [[each.rule, each.expected, each.found, each.where] for each in self.differences],
@@ -147,6 +202,8 @@ class Work:
             opening=values["opening"],
             drawn=Drawn.of(audit_id, values["drawn"]),
             starts=Starts(audit_id, dict(values["starts"])),
+            by_hand=Named.of(audit_id, values["by_hand"]),
+            deleted=Named.of(audit_id, values["deleted"]),
             after=values["after"],
             sweeps=values["sweeps"],
             rounds=values["rounds"],
@@ -158,11 +215,20 @@ class Work:
             entities=dict.fromkeys(values["entities"]),
             position=values["position"],
             traced=values["traced"],
+            followed=values["followed"],
+            doubts=[Doubt(*each) for each in values["doubts"]],
             records=values["records"],
             repaired=values["repaired"],
             differences=[Difference(*each) for each in values["differences"]],
             difference_count=values["difference_count"],
         )
+
+
+def _in_words(doubt: Doubt) -> Difference:
+    record = f"{doubt.entity} {doubt.key}"
+    if doubt.operation_id is None:
+        return Difference("a record was written by an operation", "an entry that names it", "none", record)
+    return Difference("a record stays until an operation deletes it", record, "neither", doubt.operation_id)
 
 
 def day_of(at: datetime) -> datetime:

@@ -14,7 +14,7 @@ have come into an older day, and the whole log is read again.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -22,7 +22,7 @@ from shared import keys
 from shared.audits.figures import UsageBooks, months_between
 from shared.audits.model import Audit, AuditState
 from shared.audits.reading import UNREADABLE, BooksReader, readable_balance
-from shared.audits.samples import RecordReader, writes_records, written_count
+from shared.audits.samples import RecordReader, some_of, writes_records, written_count
 from shared.audits.store import AuditStore
 from shared.audits.work import Phase, Work, day_of
 from shared.catalog import CatalogStore, Record
@@ -42,6 +42,16 @@ MAX_SWEEPS = 3
 
 TRACED_AT_ONCE = 25
 """Operations that are followed down to their records in one unit of work: each may need a file of its run."""
+
+MAX_FOLLOWED = 10_000
+"""Records that are looked for because an operation says it wrote them: all, while there are no more; beyond that up to
+`READ_BATCH` of each operation.
+"""
+
+_LOOKS = 2
+"""How often the last days are read again for records in doubt: when the first look comes, the entry may just be about
+to be seen.
+"""
 
 _CLAIMS_KEPT = 2_000
 """Operations whose records are kept in mind: a step of an import has written records of many shards."""
@@ -143,6 +153,8 @@ class _Auditor:
                 self._trace_operations()
             case Phase.RECORDS:
                 self._trace_records()
+            case Phase.DOUBTS:
+                self._look_again()
             case Phase.USAGE:
                 self._compare_usage()
             case Phase.DONE:
@@ -162,6 +174,7 @@ class _Auditor:
         for entry in page.entries:
             state.recount.add(entry)
             state.add_figures(self.room.usage.sums_of(entry))
+            state.meet_names(entry)
             for entity in entry.records:
                 state.meet_entity(entity)
             if writes_records(entry):
@@ -245,13 +258,27 @@ class _Auditor:
         self._keep_claims(name, frozenset(places))
         for entity, record_key in places:
             state.starts.offer(entity, record_key)
-        # The rest of a large step is met from the records' side.
+        # What is left of a large step is met from the records' side.
+        left = max(MAX_FOLLOWED - state.followed, READ_BATCH)
+        chosen = some_of(state.drawn.audit_id, name, list(dict.fromkeys(places)), left)
+        state.followed += len(chosen)
+        for start in range(0, len(chosen), READ_BATCH):
+            self._trace_some(name, chosen[start : start + READ_BATCH])
+
+    def _trace_some(self, name: str, places: Sequence[Place]) -> None:
+        """Records that the operation says it has written: they are there, or were deleted since; and who wrote one
+        after it is in the log too.
+        """
+        state = self.state
         try:
-            found = self.room.catalog.get_many(self.workspace_id, dict.fromkeys(places[:READ_BATCH]))
+            found = self.room.catalog.get_many(self.workspace_id, places)
         except UNREADABLE as error:
             told = f"{type(error).__name__}: {error}"
             state.note(Difference("the records that an operation wrote can be read", "their attributes", told, name))
             return
+        for entity, record_key in places:
+            if (entity, record_key) not in found:
+                state.doubt(entity, record_key, name)
         others = [record for record in found.values() if record.operation_id not in (None, name)]
         self._have_entries(others)
 
@@ -262,7 +289,8 @@ class _Auditor:
         state = self.state
         entities = list(state.entities)
         if state.position >= len(entities) * keys.RECORD_SHARDS:
-            state.phase, state.position = Phase.USAGE, 0
+            state.phase, state.position = Phase.DOUBTS, 0
+            state.day, state.after = state.recent_from, None
             return
         index, shard = divmod(state.position, keys.RECORD_SHARDS)
         entity = entities[index]
@@ -273,6 +301,9 @@ class _Auditor:
             else:
                 records.append(each)
         state.records += len(records)
+        for record in records:
+            if record.operation_id is None:
+                state.doubt(entity, record.key, None)
         for operation in self._have_entries(record for record in records if record.operation_id is not None):
             claims = self._claims_of(operation)
             for record in records:
@@ -287,6 +318,25 @@ class _Auditor:
                         )
                     )
         state.position += 1
+
+    # --- what neither had told of ---
+
+    def _look_again(self) -> None:
+        """One more page of the last days of the log: what is in doubt may have been written or deleted since."""
+        state = self.state
+        if not state.doubts or state.position >= _LOOKS:
+            state.settle_doubts()
+            state.phase, state.position = Phase.USAGE, 0
+            return
+        page = self.room.books.entries(self.workspace_id, state.day, state.after)
+        for entry in page.entries:
+            state.meet_names(entry)
+        state.after = page.after
+        if page.after is None:
+            state.day += timedelta(days=1)
+        if state.day > day_of(self.room.clock()):
+            state.position += 1
+            state.day, state.after = state.recent_from, None
 
     # --- the usage figures ---
 

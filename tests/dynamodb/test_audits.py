@@ -17,6 +17,7 @@ from shared.audits.commands import STALLED_AFTER, ask_for_audit
 from shared.audits.model import Audit, AuditState
 from shared.audits.worker import work
 from shared.credits import ClientCall, GrantKind, Operation, OperationKind, Plan
+from shared.credits.audit import Difference
 from shared.credits.operations import put_operation
 from shared.credits.withdrawals import Withdrawal, Withdrawn
 from shared.ids import operation_id
@@ -226,6 +227,16 @@ def a_record_without_operation_is_written(here: Audited) -> None:
     here.put(catalog(here), item | place.attributes() | {"operation_id": {"S": operation_id(MORNING, "nobody")}})
 
 
+def a_record_of_nobody_is_written(here: Audited) -> None:
+    item = here.item(catalog(here), keys.record(here.workspace_id, "product", "first-0"))
+    del item["operation_id"]
+    here.put(catalog(here), item | keys.record(here.workspace_id, "product", "smuggled").attributes())
+
+
+def a_record_is_removed(here: Audited) -> None:
+    here.remove(catalog(here), keys.record(here.workspace_id, "product", "third-3"))
+
+
 def a_record_names_an_operation_that_never_wrote_it(here: Audited) -> None:
     item = here.item(catalog(here), keys.record(here.workspace_id, "product", "first-1"))
     here.put(catalog(here), item | keys.record(here.workspace_id, "product", "smuggled").attributes())
@@ -276,6 +287,8 @@ DAMAGES: list[tuple[Callable[[Audited], None], str]] = [
     (the_price_of_a_grant_is_edited, "the terms of"),
     (the_account_is_removed, "a workspace has an account"),
     (a_record_without_operation_is_written, "a record names an operation of the log"),
+    (a_record_of_nobody_is_written, "a record was written by an operation"),
+    (a_record_is_removed, "a record stays until an operation deletes it"),
     (a_record_names_an_operation_that_never_wrote_it, "a record was written by the operation that it names"),
     (an_operation_hides_what_it_wrote, "an operation names as many records as it wrote"),
     (usage_figures_are_edited_up, "usage figures are what the log comes to"),
@@ -348,11 +361,67 @@ def test_figures_of_long_ago_are_only_told_of(books: Audited) -> None:
 
 
 def test_a_record_that_was_deleted_or_written_by_hand_is_no_damage(books: Audited) -> None:
-    books.remove(catalog(books), keys.record(books.workspace_id, "product", "first-1"))
-    item = books.item(catalog(books), keys.record(books.workspace_id, "product", "first-2"))
-    del item["operation_id"]
-    books.put(catalog(books), item | {"version": {"N": "2"}})
+    books.by_hand("first-1", deletes=True)
+    books.by_hand("first-2")
     assert books.audit().differences == ()
+
+
+@pytest.mark.parametrize("units", [1, 3, 1_000])
+def test_what_people_do_while_an_audit_is_made_is_no_damage(books: Audited, units: int) -> None:
+    """The log was read when they begin, and their entries lie in days that it has passed."""
+    clock = books.account.clock
+    began = clock()
+    edits = iter([("first-1", True), ("second-0", False), ("third-1", True), ("third-2", False)])
+
+    def trace(operation: Operation) -> Iterator[tuple[str, str]]:
+        places = list(written_by(operation))
+        for record_key, deletes in edits:
+            clock.advance(minutes=1)
+            books.by_hand(record_key, deletes=deletes, at=began - timedelta(hours=30) if deletes else None)
+        return iter(places)
+
+    books.room = replace(books.room, trace=trace)
+    audit = books.audit(lambda: always_after(units))
+    assert next(edits, None) is None
+    assert (audit.differences, audit.balanced) == ((), True)
+
+
+def test_records_in_doubt_are_told_once_the_log_was_read_again(books: Audited) -> None:
+    books.by_hand("first-1", deletes=True)
+    a_record_is_removed(books)
+    a_record_of_nobody_is_written(books)
+    for units in (1, 1_000):
+        audit = books.audit(lambda units=units: always_after(units))  # type: ignore[misc]
+        assert [(each.rule, each.where) for each in audit.differences] == [
+            ("a record stays until an operation deletes it", books.account.id_of("third")),
+            ("a record was written by an operation", "product smuggled"),
+        ]
+
+
+def test_of_more_records_than_it_keeps_in_mind_it_tells_nothing_wrong(
+    books: Audited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples, "MAX_NAMED", 1)
+    books.by_hand("first-1", deletes=True)
+    books.by_hand("first-2", deletes=True)
+    a_record_is_removed(books)
+    assert books.audit().differences == ()
+
+
+def test_every_record_of_a_large_step_is_looked_for(open_account: Callable[[int], Account]) -> None:
+    here = Audited(open_account(300))
+    written = [here.charge(f"part {number}", 90) for number in range(3)]
+    names = [record_key for operation in written for record_key in operation.keys["product"]]
+    large = written[0].operation_id
+
+    def trace(operation: Operation) -> Iterator[tuple[str, str]]:
+        return (("product", each) for each in names) if operation.operation_id == large else written_by(operation)
+
+    here.room = replace(here.room, trace=trace)
+    here.edit(credit(here), keys.operation(here.workspace_id, large), records={"product": [270, 0, 0, 0, 90]})
+    here.remove(catalog(here), keys.record(here.workspace_id, "product", names[-1]))
+    found = here.audit().differences
+    assert Difference("a record stays until an operation deletes it", f"product {names[-1]}", "neither", large) in found
 
 
 # --- going on ---

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shared import keys
@@ -14,8 +15,10 @@ from shared.audits.reading import BooksReader
 from shared.audits.samples import RecordReader
 from shared.audits.store import AuditStore
 from shared.audits.worker import AuditRoom, work
-from shared.credits import Committed, Operation, Plan, RecordCounts
+from shared.catalog import delete_record, put_record
+from shared.credits import Channel, Committed, Operation, Plan, RecordCounts
 from shared.dynamo.values import to_item
+from shared.ids import operation_id
 from shared.times import Clock
 from shared.usage.counting import UsageCounter
 from shared.usage.store import UsageStore
@@ -87,6 +90,24 @@ class Audited:
         outcome = self.account.ledger().commit(telling(self.account.plan(trigger, credits, **options)))
         assert isinstance(outcome, Committed)
         return outcome.operation
+
+    def by_hand(self, record_key: str, *, deletes: bool = False, at: datetime | None = None) -> None:
+        """A person's edit of a product, or their deletion of it, dated now unless told otherwise."""
+        seen = self.room.catalog.get(self.workspace_id, "product", record_key)
+        assert seen is not None
+        table, at = self.account.world.catalog_table, at or self.account.clock()
+        changed = replace(seen, version=seen.version + 1, operation_id=None, updated_at=at)
+        write = delete_record(table, seen) if deletes else put_record(table, changed, seen)
+        plan = replace(
+            self.account.plan(f"by hand {record_key}", 0, writes=(write,)),
+            operation_id=operation_id(at, self.workspace_id, f"by hand {record_key} {deletes}"),
+            at=at,
+            channel=Channel.PERSON,
+            actions={},
+            records={"product": RecordCounts(deleted=1) if deletes else RecordCounts(updated=1)},
+            keys={"product": (record_key,)},
+        )
+        assert isinstance(self.account.ledger().commit(plan), Committed)
 
     def count_usage(self) -> None:
         """As the follower of the credit table's stream does."""

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 from shared import keys
 from shared.audits.model import Audit, AuditState
-from shared.audits.samples import MAX_ENTITIES, MAX_TRACED
+from shared.audits.samples import MAX_ENTITIES, MAX_NAMED, MAX_TRACED, Named
 from shared.audits.store import _item
-from shared.audits.work import Work
+from shared.audits.work import MAX_DOUBTS, Work
 from shared.catalog import MAX_KEY_BYTES
 from shared.ids import new_audit_id, new_workspace_id, operation_id
 
@@ -31,6 +31,12 @@ def test_a_workspace_of_many_entities_with_long_keys_can_be_audited() -> None:
         work.meet_entity(entity)
         for length in [MAX_KEY_BYTES, 64] * 5 * keys.RECORD_SHARDS:
             work.starts.offer(entity, "".join(lots.choices(letters, k=length)))
+    for named in (work.by_hand, work.deleted):
+        named.add("product", (str(number) for number in range(MAX_NAMED)))
+        assert not named.overflown
+    for number in range(MAX_DOUBTS):
+        work.doubt("product", "".join(lots.choices(letters, k=MAX_KEY_BYTES)), operation_id(AT, str(number)))
+    assert len(work.doubts) == MAX_DOUBTS
     audit = Audit(
         audit_id=audit_id, workspace_id=workspace_id, state=AuditState.RUNNING, requested_at=AT, updated_at=AT
     )
@@ -45,3 +51,16 @@ def test_where_a_shard_is_begun_is_told_by_short_keys_alone() -> None:
     assert work.starts.of("product", keys.record_shard("x" * 65)) == ""
     work.starts.offer("product", "x" * 64)
     assert work.starts.of("product", keys.record_shard("x" * 64)) == "x" * 64
+
+
+def test_what_was_named_is_known_again_and_of_too_much_anything_may_be() -> None:
+    audit_id = new_audit_id(AT)
+    named = Named(audit_id)
+    named.add("product", ["a", "b"])
+    for each in (named, Named.of(audit_id, named.to_value())):
+        assert [each.may_hold("product", name) for name in "abc"] == [True, True, False]
+        assert not each.may_hold("stock", "a")
+    named.add("product", map(str, range(MAX_NAMED)))
+    for each in (named, Named.of(audit_id, named.to_value())):
+        assert each.overflown
+        assert each.may_hold("product", "c")
