@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rich.text import Text
 
 from productsync.answers import Audit, Difference
-from productsync.output import Cell, Column, Output, clean, moment, number
+from productsync.output import Cell, Column, Output, clean, count_text, moment, number
 
 
 def show_audit(output: Output, audit: Audit) -> None:
@@ -32,10 +32,7 @@ def show_audit(output: Output, audit: Audit) -> None:
         output.line(Text("The books balance.", style="green"))
         return
     count = audit["difference_count"]
-    text = Text(
-        f"The books do not balance: {number(count)} {'difference' if count == 1 else 'differences'}.", "bold red"
-    )
-    output.line(text)
+    output.line(Text(f"The books do not balance: {count_text(count, 'difference')}.", "bold red"))
     if audit["differences"]:
         output.line(f"The first: {_words(audit['differences'][0])}")
     _show_differences(output, audit)
@@ -67,11 +64,11 @@ def show_audits(output: Output, audits: Iterable[Audit]) -> None:
 
 def outcome_text(audit: Audit) -> str:
     """An audit's outcome in a few words."""
-    operations = f"{number(audit['operations'])} operations"
+    operations = count_text(audit["operations"], "operation")
     if audit["balanced"] is None:
         return operations
     count = audit["difference_count"]
-    return f"{operations}, {'no' if not count else number(count)} {'difference' if count == 1 else 'differences'}"
+    return f"{operations}, {count_text(count, 'difference') if count else 'no differences'}"
 
 
 def _show_differences(output: Output, audit: Audit) -> None:
@@ -105,4 +102,5 @@ def _compared(audit: Audit) -> str | None:
 
 
 def _repaired(audit: Audit) -> str | None:
-    return f"{number(audit['repaired'])} entries that the usage figures had missed" if audit["repaired"] else None
+    entries = count_text(audit["repaired"], "entry", "entries")
+    return f"{entries} that the usage figures had missed" if audit["repaired"] else None

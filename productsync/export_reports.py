@@ -69,7 +69,7 @@ def show_books(output: Output, books: Books) -> None:
         ("+ granted", books["granted"]),
         ("- expired", books["expired"]),
         ("- void", books["void"]),
-        ("- corrected", books["corrected_down"]),
+        ("- taken back", books["corrected_down"]),
         ("- consumed", books["consumed"]),
         ("+ owed", books["owed"]),
         ("- settled", books["settled"]),

@@ -10,7 +10,7 @@ from productsync.client import Client
 from productsync.failures import DownloadFailed, ExportFailed
 from productsync.importing import size_text
 from productsync.looking import Sleep, waits
-from productsync.output import Output, Stage, number
+from productsync.output import Output, Stage, count_text
 
 MANIFEST = "manifest.json"
 """The file that says what the others hold."""
@@ -61,7 +61,7 @@ def download(client: Client, output: Output, export: Export, folder: Path, wante
             done += file["bytes"]
         fetched.append(_place(folder, export, MANIFEST))
         client.exports.download_manifest(client.exports.get(export["export_id"]).body, fetched[-1])
-        stage.done(f"{number(len(names))} of {size_text(total)}, and their manifest")
+        stage.done(f"{count_text(len(names), 'file')} of {size_text(total)} together, and the manifest")
     return fetched
 
 
@@ -74,9 +74,8 @@ def left_from_before(folder: Path, export: Export, fetched: Sequence[Path]) -> l
 
 def lines_text(export: Export) -> str:
     """How far an export is."""
-    lines, parts = export["lines"], export["parts"]
-    told = f"{number(lines)} {'line' if lines == 1 else 'lines'}"
-    return told if parts < 2 else f"{told} in {number(parts)} parts"
+    told = count_text(export["lines"], "line")
+    return told if export["parts"] < 2 else f"{told} in {count_text(export['parts'], 'part')}"
 
 
 def _fresh(client: Client, export: Export, name: str) -> ExportFile:

@@ -10,7 +10,7 @@ from productsync.client import Client
 from productsync.failures import ApiProblem, CommandFailure, ExitCode
 from productsync.files import read_definition
 from productsync.looking import Sleep, waits
-from productsync.output import Output, Stage, number
+from productsync.output import Output, Stage, count_text, number
 
 ENDED = frozenset({"finished", "failed", "cancelled"})
 """States that a run never leaves."""
@@ -143,6 +143,6 @@ def _has_come_to_rest(run: Run) -> bool:
 def _show(run: Run, stage: Stage) -> None:
     stage.advance_to(float(run["progress"]))
     if run["state"] == "preparing":
-        stage.detail(f"preparing, {number(run['rows_read'])} rows")
+        stage.detail(f"preparing, {count_text(run['rows_read'], 'row')}")
     else:
         stage.detail(outcome_text(run))

@@ -119,7 +119,7 @@ class Output:
         self._print(table)
         if len(shown) < len(columns):
             left_out = ", ".join(column.title for place, column in enumerate(columns) if place not in shown)
-            self.line(Text(f"(A wider terminal also shows: {left_out}.)", style="dim"))
+            self.line(Text(f"(A wider terminal, or `| less -S`, also shows: {left_out}.)", style="dim"))
 
     def facts(self, facts: Sequence[tuple[str, Cell]]) -> None:
         """Names and their values, one to a line; those without a value are left out."""
@@ -269,9 +269,14 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
+def count_text(value: int, one: str, many: str | None = None) -> str:
+    """So many of something, for people: `1 record`, `2,000 records`. `many` is a plural that no s makes."""
+    return f"{number(value)} {one if value == 1 else many or f'{one}s'}"
+
+
 def credits_text(value: int) -> str:
     """An amount of credits for people: `1 credit`, `2,000 credits`."""
-    return f"{value:,} credit" if value == 1 else f"{value:,} credits"
+    return count_text(value, "credit")
 
 
 def moment(text: str | None) -> str | None:

@@ -1,11 +1,12 @@
-"""What people are told about runs, balances and operations: tables, and one line on why something cost what it cost."""
+"""What people are told about runs and balances: tables, and one line on why something cost what it cost."""
 
 from collections.abc import Iterable
 
 import simplejson
 
-from productsync.answers import Correction, Credits, Drawn, Grant, Operation, Rejection, Run, WrittenRecord
-from productsync.output import Cell, Column, Output, credits_text, moment, number, shorten
+from productsync.answers import Correction, Credits, Grant, Rejection, Run
+from productsync.operation_reports import show_parts
+from productsync.output import Cell, Column, Output, count_text, credits_text, moment, number, shorten
 
 SHOWN_REJECTIONS = 5
 COUNTS = ("created", "updated", "unchanged", "duplicates", "rejected", "credits")
@@ -50,8 +51,8 @@ def show_run(output: Output, run: Run) -> None:
     show_counts(output, run)
 
 
-def show_runs(output: Output, runs: Iterable[Run]) -> None:
-    """A list of runs."""
+def show_runs(output: Output, runs: Iterable[Run], feed_id: str | None = None) -> None:
+    """A list of runs, of one feed or (None) of all."""
     ranks = {"created": 3, "updated": 3, "unchanged": 4, "rejected": 4, "credits": 1}
     columns = [
         Column("Started", rank=2),
@@ -74,7 +75,7 @@ def show_runs(output: Output, runs: Iterable[Run]) -> None:
         ]
         for run in runs
     ]
-    output.table(columns, rows, empty="No runs yet.")
+    output.table(columns, rows, empty="No runs yet." if feed_id is None else f"No runs of {feed_id}.")
 
 
 def show_rejections(output: Output, rejections: Iterable[Rejection]) -> None:
@@ -104,7 +105,7 @@ def show_credits(output: Output, balance: Credits) -> None:
             ("Granted", balance["granted"]),
             ("Consumed", balance["consumed"]),
             ("Expired", balance["expired"] or None),
-            ("Void", balance["void"] or None),
+            ("Void or taken back", balance["void"] or None),
         ]
     )
     output.line()
@@ -161,7 +162,7 @@ def show_grants(output: Output, grants: Iterable[Grant]) -> None:
 def show_correction(output: Output, correction: Correction, *, replayed: bool) -> None:
     """What a void or a correction did."""
     credits, grant = correction["credits"], correction["grant"]
-    verb = "Given" if credits > 0 else "Taken"
+    verb = "Made void" if correction["kind"] == "void" else "Given back" if credits > 0 else "Taken back"
     output.line(f"{verb}{' already' if replayed else ''}: {credits_text(abs(credits))}.")
     output.facts(
         [
@@ -176,73 +177,7 @@ def show_correction(output: Output, correction: Correction, *, replayed: bool) -
     )
     if correction["withdrawn"]:
         output.line()
-        _show_parts(output, "Taken from", correction["withdrawn"])
-
-
-def show_operations(output: Output, operations: Iterable[Operation]) -> None:
-    """Entries of the operation log."""
-    columns = [
-        Column("At"),
-        Column("Kind", rank=3),
-        Column("Job", wraps=True, rank=1),
-        Column("Credits", number=True),
-        Column("Actions", wraps=True),
-        Column("Money", number=True, rank=2),
-        Column("What", wraps=True, rank=6),
-        Column("Run", rank=5),
-        Column("Operation", rank=4),
-    ]
-    rows: list[list[Cell]] = [
-        [
-            moment(one["at"]),
-            one["kind"],
-            one["job_id"],
-            one["credits"],
-            f"refused: {_refusal_text(one)}" if one["refused"] else actions_text(one["actions"]),
-            money_text(one),
-            one["description"],
-            one["run_id"],
-            one["operation_id"],
-        ]
-        for one in operations
-    ]
-    output.table(columns, rows, empty="No operations yet.")
-
-
-def show_operation(output: Output, operation: Operation) -> None:
-    """One entry of the operation log in full, with the grants that paid."""
-    output.facts(
-        [
-            ("Operation", operation["operation_id"]),
-            ("At", moment(operation["at"])),
-            ("Kind", operation["kind"]),
-            ("Channel", operation["channel"]),
-            ("Actor", operation["actor"]),
-            ("Job", operation["job_id"]),
-            ("Rule version", _text(operation.get("job_version"))),
-            ("Run", operation["run_id"]),
-            ("What", operation["description"]),
-            ("Refused", _refusal_text(operation)),
-            ("Actions", actions_text(operation["actions"])),
-            *_records_facts(operation),
-            ("Credits", operation["credits"]),
-            ("Owed", operation["owed"] or None),
-            ("Money", money_text(operation)),
-        ]
-    )
-    output.line()
-    if operation.get("withdrawn"):
-        _show_parts(output, "Left unused", operation["withdrawn"])
-    else:
-        _show_parts(output, "Drawn from", operation["drawn"])
-
-
-def show_written(output: Output, records: Iterable[WrittenRecord]) -> None:
-    """The records of an operation."""
-    since = {True: "as it was written", False: "written again since", None: "is gone"}
-    rows: list[list[Cell]] = [[one["entity"], one["key"], since[one["current"]]] for one in records]
-    columns = [Column("Entity"), Column("Key", wraps=True), Column("Now", wraps=True)]
-    output.table(columns, rows, empty="It wrote no record.")
+        show_parts(output, "Taken from", correction["withdrawn"])
 
 
 def preview_text(run: Run, available: int) -> str:
@@ -267,13 +202,13 @@ def cost_text(run: Run, charged: int, available: int) -> str:
 
 def pause_text(run: Run, to_go: int | None, workspace_id: str) -> list[str]:
     """What a paused run waits for, the command that lets it go on, and the one that follows it."""
-    written = run["created"] + run["updated"]
+    written = count_text(run["created"] + run["updated"], "record")
     need = "After a top-up it goes on by itself, from exactly there."
     if to_go is not None:
         need = f"It needs {credits_text(to_go)} more, and then goes on by itself, from exactly there."
     amount = str(to_go) if to_go else "CREDITS"
     return [
-        f"Paused, out of credits, after writing {number(written)} records. {need}",
+        f"Paused, out of credits, after writing {written}. {need}",
         f"  productsync top-up {amount} --workspace-id {workspace_id} --unit-price PRICE --reference INVOICE",
         f"  productsync runs show {run['run_id']}",
     ]
@@ -290,49 +225,10 @@ def error_text(run: Run) -> str | None:
     return f"{error['code']}: {error['detail']}{where}"
 
 
-def actions_text(actions: dict[str, int]) -> str:
-    """`60 record created, 37 record updated`."""
-    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in actions.items() if count)
-
-
-def money_text(operation: Operation) -> str | None:
-    """The exact money of an operation, one amount for each currency."""
-    return " + ".join(f"{one['amount']} {one['currency']}" for one in operation["cost"]) or None
-
-
 def value_text(value: object, length: int = 10_000) -> str:
     """An attribute's value on one line; what is not plain text is shown as JSON."""
     text = value if isinstance(value, str) else simplejson.dumps(value, use_decimal=True, ensure_ascii=False)
     return shorten(text, length)
-
-
-def _show_parts(output: Output, title: str, parts: Iterable[Drawn]) -> None:
-    """What was drawn or taken, grant by grant."""
-    rows: list[list[Cell]] = [
-        [one["grant_id"], one["credits"], f"{one['unit_price']} {one['currency']}"] for one in parts
-    ]
-    columns = [Column(title), Column("Credits", number=True), Column("Unit price", number=True)]
-    output.table(columns, rows, empty="No grant was drawn.")
-
-
-def _records_facts(operation: Operation) -> list[tuple[str, Cell]]:
-    """What became of records, a line for each entity."""
-    facts: list[tuple[str, Cell]] = []
-    for entity, counts in sorted(operation["records"].items()):
-        kinds = [
-            (counts["created"], "created"),
-            (counts["updated"], "updated"),
-            (counts["unchanged"], "unchanged"),
-            (counts["deleted"], "deleted"),
-        ]
-        told = ", ".join(f"{number(count)} {kind}" for count, kind in kinds if count)
-        facts.append((f"Of {entity}", told or None))
-    return facts
-
-
-def _refusal_text(operation: Operation) -> str | None:
-    """Why what was due did not happen."""
-    return None if operation["refused"] is None else operation["refused"].replace("_", " ")
 
 
 def _automation_text(balance: Credits) -> str | None:

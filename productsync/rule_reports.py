@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from productsync.answers import Rule, RuleExample, RulePreview
-from productsync.output import Cell, Column, Output, credits_text, moment, number
+from productsync.output import Cell, Column, Output, count_text, credits_text, moment, number
 from productsync.reports import value_text
 
 SHOWN_EXAMPLES = 3
@@ -62,7 +62,7 @@ def show_rule(output: Output, rule: Rule) -> None:
             ("Fired", f"{number(fired['firings'])}, {number(fired['fired_this_hour'])} of them this hour"),
             ("Last fired", moment(fired["last_fired_at"])),
             ("Credits", f"{number(fired['credits'])}, for firings and their records"),
-            ("Failed on", f"{number(fired['failures'])} records" if fired["failures"] else None),
+            ("Failed on", count_text(fired["failures"], "record") if fired["failures"] else None),
             ("Last failure", _last_failure_text(rule)),
         ]
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from productsync.answers import ExpectedCost, Schedule, ScheduleCost, ScheduleSummary
-from productsync.output import Cell, Column, Output, credits_text, moment, number
+from productsync.output import Cell, Column, Output, count_text, credits_text, moment, number
 
 _STATES = {"paused": "paused: out of credits; it goes on by itself after a top-up"}
 
@@ -82,7 +82,7 @@ def _past(cost: ScheduleCost) -> list[tuple[str, Cell]]:
     firings = ", ".join(f"{number(cost[name])} {name}" for name in ("started", "skipped", "refused"))
     spent = f"{number(cost['trigger_credits'])} for triggers + {number(cost['record_credits'])} for records"
     return [
-        (f"Last {cost['days']} days", f"{credits_text(cost['credits'])}: {spent}"),
+        (f"Last {count_text(cost['days'], 'day')}", f"{credits_text(cost['credits'])}: {spent}"),
         ("Firings", firings),
     ]
 

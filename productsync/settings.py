@@ -24,7 +24,7 @@ import httpx
 
 from productsync.failures import NotConnected
 from productsync.files import read_state, write_secret_file
-from productsync.sign_in import Place, fresh, remembered
+from productsync.sign_in import AppClient, fresh, remembered
 
 if TYPE_CHECKING:
     from productsync.stack.state import StackState
@@ -128,17 +128,17 @@ def connect(options: Options, environment: Mapping[str, str], root: Path) -> Con
     )
 
 
-def sign_in_place(connection: Connection, named: str | None, environment: Mapping[str, str]) -> Place:
+def sign_in_place(connection: Connection, named: str | None, environment: Mapping[str, str]) -> AppClient:
     """Where people sign in: as it is named, or on the embedded stack. Raises NotConnected when nothing says it."""
     place = named or environment.get(SIGN_IN_VARIABLE)
     if place:
-        return Place.parse(place, connection.stack.aws_endpoint if connection.stack else None)
+        return AppClient.parse(place, connection.stack.aws_endpoint if connection.stack else None)
     if connection.stack is None or "SignIn" not in connection.stack.outputs:
         raise NotConnected(
             "It is not known where to sign in",
             hint=f"Give --at, or {SIGN_IN_VARIABLE} in the environment: the output SignIn of the deployment.",
         )
-    return Place.parse(connection.stack.outputs["SignIn"], connection.stack.aws_endpoint)
+    return AppClient.parse(connection.stack.outputs["SignIn"], connection.stack.aws_endpoint)
 
 
 def saved_key(root: Path, stack: "StackState") -> SavedKey | None:

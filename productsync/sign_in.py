@@ -29,7 +29,7 @@ class SignInRefused(CommandFailure):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class AppClient:
     """Where people sign in: an app client of a user pool. `endpoint` is where an embedded AWS answers."""
 
     pool_id: str
@@ -37,7 +37,7 @@ class Place:
     endpoint: str | None = None
 
     @classmethod
-    def parse(cls, text: str, endpoint: str | None = None) -> "Place":
+    def parse(cls, text: str, endpoint: str | None = None) -> "AppClient":
         """Reads `eu-central-1_AbCd/1example2client3id`, the output SignIn of a deployment. Raises NotConnected."""
         pool_id, separator, client_id = text.strip().partition("/")
         region, underscore, _ = pool_id.partition("_")
@@ -60,7 +60,7 @@ class SignedIn:
 
     endpoint: str
     email: str
-    place: Place
+    place: AppClient
     id_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
     expires_at: float
@@ -80,7 +80,7 @@ class NewPasswordWanted:
 class UserPool:
     """The few calls of a user pool that signing in takes. All raise SignInRefused, or Unreachable without an answer."""
 
-    def __init__(self, place: Place, *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(self, place: AppClient, *, transport: httpx.BaseTransport | None = None) -> None:
         self._place = place
         self._transport = transport
 
@@ -138,7 +138,7 @@ class UserPool:
 
 
 def signed_in(
-    endpoint: str, email: str, place: Place, tokens: dict[str, Any], *, now: float, refresh_token: str = ""
+    endpoint: str, email: str, place: AppClient, tokens: dict[str, Any], *, now: float, refresh_token: str = ""
 ) -> SignedIn:
     """A sign-in to remember. A renewal brings no new refresh token: the one at hand stays."""
     return SignedIn(
@@ -157,7 +157,7 @@ def remembered(directory: Path, endpoint: str) -> SignedIn | None:
     if document is None or document.get("endpoint") != endpoint:
         return None
     try:
-        return SignedIn(**{**document, "place": Place(**document["place"])})
+        return SignedIn(**{**document, "place": AppClient(**document["place"])})
     except (KeyError, TypeError):
         return None
 

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 from productsync.answers import Money, RecordTotals, Usage, UsageFigures, UsageGroup
 from productsync.charts import Bar, Glyphs, Part, Point, area, bars, glyphs_for, legend
-from productsync.output import Cell, Column, Output, credits_text, number
+from productsync.output import Cell, Column, Output, count_text, credits_text, number
 
 MOST_DAYS = 62
 """Days that have a bar each; of longer periods it is the months."""
@@ -51,7 +51,7 @@ class Outlook:
         left = self.available * self.days // self.credits
         if left > LONG:
             return "more than 10 years"
-        return {0: "less than a day", 1: "1 day"}.get(left, f"{number(left)} days")
+        return count_text(left, "day") if left else "less than a day"
 
 
 def outlook_of(available: int, days: Iterable[UsageGroup], today: date) -> Outlook:
@@ -124,7 +124,7 @@ def _show_summary(output: Output, usage: Usage, outlook: Outlook | None) -> None
             ("Settled", f"{credits_text(total['settled'])} of earlier debts, besides" if total["settled"] else None),
             ("Refused", f"{number(total['refused'])}, free" if total["refused"] else None),
             ("Expired", credits_text(total["expired"]) if total["expired"] else None),
-            ("Taken back", credits_text(total["void"]) if total["void"] else None),
+            ("Void or taken back", credits_text(total["void"]) if total["void"] else None),
             ("Available", None if outlook is None else outlook.text),
             ("Not counted yet", _pending(usage)),
         ]

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from shared.times import to_rfc3339
+from shared.times import parse_rfc3339, to_rfc3339
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -55,6 +55,18 @@ class Announcement:
             "at": to_rfc3339(self.at),
             **self.detail,
         }
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """Reads a document again, to the millisecond. Raises KeyError and ValueError when it is none."""
+        detail = dict(document)
+        return cls(
+            announcement_id=detail.pop("announcement_id"),
+            workspace_id=detail.pop("workspace_id"),
+            kind=AnnouncementKind(detail.pop("event")),
+            at=parse_rfc3339(detail.pop("at")),
+            detail=detail,
+        )
 
 
 class Announces(Protocol):

@@ -201,8 +201,18 @@ def key_changes_of_day(workspace_id: str | None, day: datetime) -> Key:
 
 
 def person_day(workspace_id: str, person_id: str, day: datetime) -> Key:
-    """What a person did on one day (UTC)."""
+    """What a person did on one day (UTC), or a key of what is free for keys as well."""
     return Key(f"W#{workspace_id}#PERSON#{person_id}", f"DAY#{day.astimezone(UTC):%Y-%m-%d}")
+
+
+def exports_asked_on_day(workspace_id: str, day: datetime) -> Key:
+    """How many exports of a workspace were begun on one day (UTC) because somebody asked."""
+    return Key(f"W#{workspace_id}#ASKED#EXPORTS", f"DAY#{day.astimezone(UTC):%Y-%m-%d}")
+
+
+def audits_asked_on_day(workspace_id: str, day: datetime) -> Key:
+    """The same of its audits."""
+    return Key(f"W#{workspace_id}#ASKED#AUDITS", f"DAY#{day.astimezone(UTC):%Y-%m-%d}")
 
 
 def feeds(workspace_id: str) -> str:

@@ -109,6 +109,18 @@ class AnnouncementSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FollowerSettings:
+    """The queue of announcements that could not be made."""
+
+    queue_url: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> FollowerSettings:
+        """Raises KeyError for what is missing: such a function must not start."""
+        return cls(queue_url=environment["ANNOUNCEMENT_QUEUE_URL"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSettings:
     """Where feeds may be fetched from, and where the credentials for that are kept.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from functions.api.answers import REPLAYED, credit_headers
 from functions.api.principals import principal_of
-from functions.api.problems import Refusal, of_outcome, out_of_pace
+from functions.api.problems import Refusal, of_outcome, out_of_pace, too_many_free_reads
 from functions.api.requests import request_id, requested_at
 from functions.api.services import Services, person_pace
 from shared.credits import Action, Channel, Committed, OperationKind, Plan, Replayed
@@ -29,6 +29,20 @@ def keep_pace(event: Mapping[str, Any], weight: int = 1) -> None:
     too_fast = person_pace().count(principal.workspace_id, principal.key_id, weight, now)
     if too_fast is not None:
         raise Refusal(out_of_pace(too_fast, too_fast.seconds_left(now)))
+
+
+def keep_pace_of_free_reads(event: Mapping[str, Any]) -> None:
+    """Counts a call that reads much and costs nobody anything, whoever makes it: a key has the pace of a person here.
+    Raises Refusal (429) when it is one too many.
+    """
+    principal = principal_of(event)
+    if principal.channel is Channel.PERSON or principal.workspace_id is None:
+        keep_pace(event)
+        return
+    now = requested_at(event)
+    too_fast = person_pace().count(principal.workspace_id, principal.key_id, 1, now)
+    if too_fast is not None:
+        raise Refusal(too_many_free_reads(too_fast, too_fast.seconds_left(now)))
 
 
 def price_headers(services: Services, event: Mapping[str, Any], outcome: Committed | Replayed) -> dict[str, str]:

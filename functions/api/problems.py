@@ -14,6 +14,7 @@ from typing import Any, assert_never
 import simplejson
 from aws_lambda_powertools.event_handler import Response
 
+from functions.api.patterns import SENTENCES
 from shared.credits import OperationIdReused, OutOfCredits, Stale, UnknownWorkspace
 from shared.people.pace import RUN_START_WEIGHT, TooFast
 from shared.times import to_rfc3339
@@ -284,11 +285,31 @@ def out_of_pace(outcome: TooFast, seconds: int) -> Problem:
     return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", detail, headers=headers)
 
 
+def too_many_free_reads(outcome: TooFast, seconds: int) -> Problem:
+    """A key reads more of what is free than a person could; `seconds` are left until it may go on."""
+    detail = (
+        f"Of one key {outcome.limit:,} of these calls, which are free, are taken within {_PERIODS[outcome.period]}. "
+        f"It goes on at {to_rfc3339(outcome.until)}. Calls that cost credits go on all the while."
+    )
+    headers = {"Retry-After": str(seconds)}
+    return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", detail, headers=headers)
+
+
 def too_many_key_changes(outcome: TooFast, seconds: int) -> Problem:
     """An owner's keys are made and ended faster than systems need new ones; `seconds` are left until it may go on."""
     detail = (
         f"API keys are made, rotated and revoked {outcome.limit:,} times within {_PERIODS[outcome.period]}, and no "
         "more are made until it is over. A key can be revoked at any time."
+    )
+    headers = {"Retry-After": str(seconds)}
+    return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", detail, headers=headers)
+
+
+def too_many_reports(kind: str, outcome: TooFast, seconds: int) -> Problem:
+    """Exports or audits (`kind`) are asked for faster than anybody reads them; `seconds` are left until it goes on."""
+    detail = (
+        f"{kind.capitalize()} of a workspace, which are free, are begun {outcome.limit:,} times within "
+        f"{_PERIODS[outcome.period]}. It goes on at {to_rfc3339(outcome.until)}. Those that were made can be read."
     )
     headers = {"Retry-After": str(seconds)}
     return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", detail, headers=headers)
@@ -356,6 +377,8 @@ def _field_error(error: Mapping[str, Any]) -> FieldError:
     # An error deep in a record's attributes brings the rest of the way along (functions.api.models.records).
     parts = _named([*place, *context.get("place", ())])
     message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "string_pattern_mismatch":
+        message = SENTENCES.get(str(context["pattern"]), message)
     return FieldError(".".join(parts) or str(source), message)
 
 

@@ -18,7 +18,7 @@ from shared.credits import Ledger, OperationLog
 from shared.dynamo.client import dynamodb_client
 from shared.exports.store import ExportStore
 from shared.feeds.store import FeedStore
-from shared.people.pace import PaceLimits, PaceStore
+from shared.people.pace import REPORT_PACE, PaceLimits, PaceStore
 from shared.rules.attributes import AttributeSource
 from shared.rules.commands import RuleRoom
 from shared.rules.firing import RuleLimits
@@ -157,6 +157,12 @@ def rule_room() -> RuleRoom:
 def person_pace() -> PaceStore:
     """What counts the calls that people make by hand."""
     return PaceStore(dynamodb(), services().settings.work_table, PaceLimits.from_environment())
+
+
+@cache
+def report_pace() -> PaceStore:
+    """What counts the exports and audits that are begun because somebody asked."""
+    return PaceStore(dynamodb(), services().settings.work_table, REPORT_PACE)
 
 
 @cache

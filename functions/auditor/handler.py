@@ -15,7 +15,7 @@ from shared.audits.model import AuditState
 from shared.audits.reading import BooksReader
 from shared.audits.samples import RecordReader
 from shared.audits.store import AuditStore
-from shared.audits.worker import AuditRoom, work
+from shared.audits.worker import AuditRoom, give_up, work
 from shared.catalog import CatalogStore
 from shared.dynamo.client import dynamodb_client
 from shared.dynamo.transactions import Backoff
@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 HAND_OVER_BEFORE_TIMEOUT_MS = 600_000
 """What is left of the function's time when it hands over: a unit of work takes seconds, but one that looks for usage
 figures that are behind goes through a day of the log.
+"""
+
+TRIES = 5
+"""How often a message is delivered (the queue's redrive policy, template.yaml). The last delivery is the last chance to
+say of an audit that nobody could make it; its message ends among the dead letters all the same.
 """
 
 logger = Logger()
@@ -74,7 +79,13 @@ def carry_out(record: SQSRecord, lambda_context: LambdaContext) -> None:
     def out_of_time() -> bool:
         return lambda_context.get_remaining_time_in_millis() < HAND_OVER_BEFORE_TIMEOUT_MS
 
-    audit = work(room(), workspace_id, audit_id, leg, out_of_time)
+    try:
+        audit = work(room(), workspace_id, audit_id, leg, out_of_time)
+    except Exception as error:
+        if int(record.attributes.approximate_receive_count) >= TRIES:
+            given_up = give_up(room(), workspace_id, audit_id, leg, error)
+            logger.exception("gave an audit up", extra={"state": given_up and given_up.state})
+        raise
     if audit is None:
         logger.warning("the message names an audit that does not exist")
         return

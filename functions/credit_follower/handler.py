@@ -1,8 +1,9 @@
 """Follows the credit table's stream: counts what is new in the operation log (`shared.usage`), then announces the
 thresholds that balances have fallen under.
 
-Counting comes first, since an announcement may fail for reasons of its own. Both may be asked for any number of times,
-and are done once: so Lambda gets back the first record that failed, and calls again from there on.
+Counting comes first, and what cannot be announced is left to a queue, which calls this function too: an announcement
+may fail for reasons of its own. Both may be asked for any number of times, and are done once: so Lambda gets back the
+first record that failed, and calls again from there on.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.credit_follower.announcing import announce
-from shared.announcing import AnnouncementRefused
+from functions.credit_follower.announcing import announce_again, tell
 from shared.credits.operations import to_operation
 from shared.dynamo.client import dynamodb_client
 from shared.dynamo.transactions import StoreUnavailable
@@ -26,6 +27,8 @@ from shared.usage.counting import Counted, UsageCounter, bundles
 from shared.usage.tally import tally
 
 if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from shared.credits import Operation
@@ -35,6 +38,7 @@ Record = Mapping[str, Any]
 
 logger = Logger()
 metrics = Metrics(namespace="ProductSync")
+queue_processor = BatchProcessor(EventType.SQS)
 
 
 class NothingDone(Exception):
@@ -88,22 +92,14 @@ def count(records: Sequence[Record]) -> set[str]:
     return {number for number, operation in found if operation.operation_id in failed}
 
 
-def tell(records: Iterable[Record]) -> set[str]:
-    """Announces what has fallen. Where in the stream the records stand that have to be offered again."""
-    failed = set()
-    for record in records:
-        try:
-            announce(record)
-        except (AnnouncementRefused, ClientError, BotoCoreError):
-            logger.exception("a threshold could not be announced")
-            failed.add(record["dynamodb"]["SequenceNumber"])
-    return failed
+def carry_out(record: SQSRecord) -> None:
+    """Makes the announcement that one message holds."""
+    announce_again(record.json_body)
 
 
-@logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
-def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, list[dict[str, str]]]:
-    """Reports the first record that failed; Lambda calls again from there on. Raises NothingDone if all did."""
+def follow(event: dict[str, Any], _context: LambdaContext) -> PartialItemFailureResponse:
+    """Does what records of the stream ask for. Raises NothingDone if all failed."""
     new = [record for record in event["Records"] if record.get("eventName") == "INSERT"]
     changed = [record for record in event["Records"] if record.get("eventName") != "INSERT"]
     failed = count(new) | tell(changed)
@@ -111,3 +107,14 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, list[di
         raise NothingDone(f"{len(failed)} records")
     # Numbers are texts of digits; Lambda goes on from the lowest that is reported.
     return {"batchItemFailures": [{"itemIdentifier": number} for number in sorted(failed, key=int)[:1]]}
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    """Reports the first record, or the messages, that failed; Lambda calls again from there on, or for them."""
+    if event["Records"][0]["eventSource"] == "aws:sqs":
+        return process_partial_response(
+            event=event, record_handler=carry_out, processor=queue_processor, context=context
+        )
+    report: PartialItemFailureResponse = follow(event, context)
+    return report

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from shared.catalog import CatalogStore, Record, to_record
+from shared.catalog import CatalogStore, Record, RecordName, to_record
 from shared.credits import Ledger
 from shared.dynamo.client import dynamodb_client
 from shared.rules.backlog import BacklogRoom, BacklogStore, act
@@ -24,7 +24,7 @@ from shared.rules.changes import change_between, merged
 from shared.rules.expressions import parse
 from shared.rules.firing import FiringRoom, RuleLimits
 from shared.rules.meters import MeterStore
-from shared.rules.model import Change, Place
+from shared.rules.model import Change
 from shared.rules.store import RuleStore
 from shared.settings import RuleSettings, Settings
 
@@ -62,14 +62,14 @@ def room() -> BacklogRoom:
 
 
 @dataclass
-class Group:
+class WorkspaceBatch:
     """What a batch holds of one workspace: its changes in their order, the newest image of each record, and the number
     in the stream that the workspace begins with.
     """
 
     begins_at: str
     written: list[Change] = field(default_factory=list)
-    records: dict[Place, Record] = field(default_factory=dict)
+    records: dict[RecordName, Record] = field(default_factory=dict)
 
     def add(self, change: Change | None, record: Record) -> None:
         # Writes that change no attribute set nothing off, but carry marks that others must see.
@@ -78,16 +78,16 @@ class Group:
             self.written.append(change)
 
     @cached_property
-    def changes(self) -> dict[Place, Change]:
+    def changes(self) -> dict[RecordName, Change]:
         """One change for each record; asked for when all is added."""
         return merged(self.written)
 
 
-def grouped(event: Mapping[str, Any]) -> dict[str, Group]:
+def grouped(event: Mapping[str, Any]) -> dict[str, WorkspaceBatch]:
     """The batch by workspace, in the order in which workspaces appear. What cannot be read is logged and passed over:
     no later try would find more in it.
     """
-    groups: dict[str, Group] = {}
+    groups: dict[str, WorkspaceBatch] = {}
     for entry in event["Records"]:
         try:
             images = entry["dynamodb"]
@@ -100,11 +100,11 @@ def grouped(event: Mapping[str, Any]) -> dict[str, Group]:
         except (KeyError, TypeError, ValueError, AttributeError):
             logger.exception("what came is no record of ours", extra={"event_id": entry.get("eventID")})
             continue
-        groups.setdefault(after.workspace_id, Group(number)).add(change, after)
+        groups.setdefault(after.workspace_id, WorkspaceBatch(number)).add(change, after)
     return {workspace_id: group for workspace_id, group in groups.items() if group.changes}
 
 
-def attend(workspace_id: str, group: Group, out_of_time: Callable[[], bool]) -> bool:
+def attend(workspace_id: str, group: WorkspaceBatch, out_of_time: Callable[[], bool]) -> bool:
     """Lets the workspace's rules act; False when that failed."""
     changes = [(change, group.records[place]) for place, change in group.changes.items()]
     at = max(record.updated_at for _, record in changes)
@@ -116,7 +116,7 @@ def attend(workspace_id: str, group: Group, out_of_time: Callable[[], bool]) -> 
     return True
 
 
-def keep(workspace_id: str, group: Group) -> bool:
+def keep(workspace_id: str, group: WorkspaceBatch) -> bool:
     """Lets everything of the workspace wait and calls a worker for it; False when that failed too."""
     try:
         room().backlog.add(workspace_id, group.changes.values(), room().firing.clock(), ring=True)

@@ -17,7 +17,7 @@ from shared.dynamo.client import dynamodb_client
 from shared.exports.bucket import ExportBucket
 from shared.exports.model import ExportState
 from shared.exports.store import ExportStore
-from shared.exports.worker import ExportRoom, disagrees, work
+from shared.exports.worker import ExportRoom, disagrees, give_up, work
 from shared.settings import Settings
 from shared.usage import UsageStore
 
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 HAND_OVER_BEFORE_TIMEOUT_MS = 240_000
 """What is left of the function's time when it hands over at the latest: for sending the files of a part."""
+
+TRIES = 5
+"""How often a message is delivered (the queue's redrive policy, template.yaml). The last delivery is the last chance to
+say of an export that nobody could write it; its message ends among the dead letters all the same.
+"""
 
 logger = Logger()
 metrics = Metrics(namespace="ProductSync")
@@ -61,8 +66,16 @@ def carry_out(record: SQSRecord, lambda_context: LambdaContext) -> None:
         nearly_timed_out = lambda_context.get_remaining_time_in_millis() < HAND_OVER_BEFORE_TIMEOUT_MS
         return nearly_timed_out or time.monotonic() >= hand_over_at
 
-    logger.append_keys(workspace_id=message["workspace_id"], export_id=message["export_id"])
-    export = work(room(), message["workspace_id"], message["export_id"], out_of_time, message["leg"])
+    workspace_id, export_id, leg = message["workspace_id"], message["export_id"], message["leg"]
+    logger.append_keys(workspace_id=workspace_id, export_id=export_id)
+    try:
+        export = work(room(), workspace_id, export_id, out_of_time, leg)
+    except Exception as error:
+        if int(record.attributes.approximate_receive_count) >= TRIES:
+            given_up = give_up(room(), workspace_id, export_id, leg, error)
+            logger.exception("gave an export up", extra={"state": given_up and given_up.state})
+            metrics.add_metric("FailedExports", MetricUnit.Count, 1)
+        raise
     if export is None:
         logger.warning("the message names an export that does not exist")
         return

@@ -20,7 +20,7 @@ from productsync.importing import (
     start_import,
     wait_for,
 )
-from productsync.output import Output
+from productsync.output import Output, count_text
 from productsync.reports import (
     SHOWN_REJECTIONS,
     cost_text,
@@ -134,7 +134,7 @@ def _report(client: Client, output: Output, imported: Imported) -> None:
     output.line()
     show_counts(output, run)
     output.line()
-    read = "its source is unmodified" if run.get("unmodified") else f"{run['rows_read']:,} rows read"
+    read = "its source is unmodified" if run.get("unmodified") else f"{count_text(run['rows_read'], 'row')} read"
     output.line(f"Run {run['run_id']}: {run['state']}, {read}.")
     if run["dry_run"]:
         available = run.get("credits_available")

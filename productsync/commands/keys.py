@@ -10,7 +10,7 @@ from productsync.client import Client, gather
 from productsync.client.accounts import KeysGroup
 from productsync.commands.session import Session, in_session
 from productsync.failures import shown_once
-from productsync.output import Column, Output, moment, number
+from productsync.output import Column, Output, count_text, moment
 from productsync.settings import API_KEY_VARIABLE, Connection, SavedKey, save_key, saved_key
 from productsync.times import rfc3339
 
@@ -127,7 +127,7 @@ def rotate(
         key = _group(client, operators).rotate(key_id, overlap_seconds=overlap_seconds).body
     secret = _show_new(session, key)
     output = session.output
-    then = f"is good for {number(overlap_seconds)} seconds more" if overlap_seconds else "has ended"
+    then = f"is good for {count_text(overlap_seconds, 'second')} more" if overlap_seconds else "has ended"
     output.note(f"Keep the key now: it is never shown again. The old one, {key_id}, {then}.")
     if operators:
         return

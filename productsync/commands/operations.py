@@ -8,7 +8,7 @@ import typer
 
 from productsync.client import gather
 from productsync.commands.session import Session, in_session
-from productsync.reports import show_operation, show_operations, show_written
+from productsync.operation_reports import show_operation, show_operations, show_written
 from productsync.times import rfc3339
 
 app = typer.Typer(invoke_without_command=True)
@@ -68,7 +68,7 @@ def operations(
     if session.as_json:
         session.output.answer(page)
         return
-    show_operations(session.output, page["items"])
+    show_operations(session.output, page["items"], is_filtered=cursor is not None or any(filters.values()))
     if page["next_cursor"] is not None:
         session.output.note(f"There are more: --cursor {page['next_cursor']}")
 

@@ -15,7 +15,7 @@ from productsync.client import MAX_PAGE, Answer, Client, Listing, pages
 from productsync.commands.session import Session, in_session
 from productsync.failures import CommandFailure, ExitCode
 from productsync.files import UnusableFile
-from productsync.output import Cell, Column, Output, credits_text, moment, number, shorten
+from productsync.output import Cell, Column, Output, count_text, credits_text, moment, number, shorten
 from productsync.pushing import Pushed, RecordFile
 from productsync.pushing import push as push_rows
 from productsync.reports import value_text
@@ -88,9 +88,9 @@ def _list_all(output: Output, listing: Listing[Record], cursor: str | None) -> N
                         rows.append(_in_short(record))
                 seen += len(answer.body["items"])
                 cost, available = cost + (answer.charged or 0), answer.available
-                stage.detail(f"{number(seen)} records")
+                stage.detail(count_text(seen, "record"))
                 cursor = answer.body["next_cursor"]
-            stage.done(f"{number(seen)} records")
+            stage.done(count_text(seen, "record"))
     except CommandFailure as failure:
         # What was read is paid for; the rest need not cost it again.
         failure.hint = f"The first {number(seen)} were read. Go on: --all --cursor {cursor}" if cursor else failure.hint
@@ -152,11 +152,11 @@ def _push(output: Output, client: Client, entity: str, rows: RecordFile, pushed:
         try:
             for so_far in push_rows(client, entity, rows, pushed):
                 stage.advance_to(rows.progress)
-                stage.detail(f"{number(so_far.records)} records")
+                stage.detail(count_text(so_far.records, "record"))
         except CommandFailure:
-            stage.failed(f"stopped after {number(pushed.records)} records")
+            stage.failed(f"stopped after {count_text(pushed.records, 'record')}")
             raise
-        stage.done(f"{number(pushed.records)} records")
+        stage.done(count_text(pushed.records, "record"))
 
 
 def _report(output: Output, pushed: Pushed) -> None:
@@ -169,7 +169,7 @@ def _report(output: Output, pushed: Pushed) -> None:
         output.line("What it cost is in the log: `productsync operations`.")
     elif pushed.calls:
         left = "" if pushed.available is None else f"; {number(pushed.available)} available"
-        calls = "1 call" if pushed.calls == 1 else f"{number(pushed.calls)} calls"
+        calls = count_text(pushed.calls, "call")
         output.line(f"It cost {credits_text(pushed.credits)} for {calls} and what they changed{left}.")
     if not pushed.refused:
         return

@@ -10,7 +10,7 @@ from productsync.answers import Rule, RulePreview
 from productsync.client import gather
 from productsync.commands.session import Session, in_session
 from productsync.files import read_definition
-from productsync.output import number
+from productsync.output import count_text
 from productsync.rule_reports import add_up, show_preview, show_rule, show_rules, show_warnings
 
 app = typer.Typer(no_args_is_help=True)
@@ -125,8 +125,8 @@ def _preview(session: Session, rule_id: str, definition: dict[str, Any] | None) 
             parts: list[RulePreview] = []
             for part in client.rules.preview_all(rule_id, definition):
                 parts.append(part)
-                stage.detail(f"{number(_examined(parts))} records so far")
-            stage.done(f"{number(_examined(parts))} records")
+                stage.detail(f"{count_text(_examined(parts), 'record')} so far")
+            stage.done(count_text(_examined(parts), "record"))
         whole = add_up(parts)
         if session.as_json:
             output.answer(whole)

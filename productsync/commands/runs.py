@@ -131,8 +131,10 @@ def _list(session: Session, feed_id: str | None, limit: int, cursor: str | None)
             page = gather(partial(client.runs.list, feed_id), limit=limit, cursor=cursor)
     if session.as_json:
         session.output.answer(page)
-    else:
-        show_runs(session.output, page["items"])
+        return
+    show_runs(session.output, page["items"], feed_id)
+    if page["next_cursor"] is not None:
+        session.output.note(f"There are more: --cursor {page['next_cursor']}")
 
 
 def _newest(client: Client, limit: int) -> Page[Run]:

@@ -9,7 +9,7 @@ import typer
 from productsync import times
 from productsync.commands.session import Session, in_session
 from productsync.failures import CommandFailure, ExitCode
-from productsync.output import Cell, Column
+from productsync.output import Cell, Column, count_text
 
 app = typer.Typer()
 
@@ -66,7 +66,7 @@ def from_table(
                         "disagreements": list(each.disagreements),
                     }
                 )
-                session.output.note(f"{each.folder}: {each.lines:,} lines")
+                session.output.note(f"{each.folder}: {count_text(each.lines, 'line')}")
     except (TableExportUnreadable, OSError) as error:
         raise TableNotExported(
             "The exported table cannot be read", str(error), hint="docs/exports.md says how to export it and copy it."

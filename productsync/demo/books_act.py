@@ -8,11 +8,11 @@ from typing import Any
 
 from productsync.answers import Credits, Export, Operation, Usage
 from productsync.client import Client
-from productsync.demo.figures import Figures
+from productsync.demo.figures import CheckedFigures
 from productsync.demo.waiting import until
 from productsync.export_reports import show_books
 from productsync.exporting import Format, download, wait_for_export
-from productsync.output import Output, credits_text, number
+from productsync.output import Output, count_text, credits_text, number
 from productsync.usage_reports import show_jobs
 
 STEPS = 2
@@ -26,7 +26,7 @@ class BooksAct:
     balance: Credits
     operations: list[Operation]
     output: Output
-    figures: Figures
+    figures: CheckedFigures
 
 
 def books(act: BooksAct, folder: Path, *, steps_before: int) -> dict[str, Any]:
@@ -46,12 +46,12 @@ def _counted(act: BooksAct) -> Usage:
 
         def look() -> Usage | None:
             found = act.client.usage.get(group_by="job").body
-            stage.detail(f"{number(found['pending_credits'])} credits are on their way")
+            stage.detail(f"{credits_text(found['pending_credits'])} still to be counted")
             return found if found["pending_credits"] == 0 else None
 
         usage = until("Usage of all credits", look)
         jobs = sum(one["credits"] > 0 for one in usage["groups"])
-        stage.done(f"{credits_text(usage['total']['credits'])} by {number(jobs)} jobs")
+        stage.done(f"{credits_text(usage['total']['credits'])} by {count_text(jobs, 'job')}")
     show_jobs(act.output, usage)
     total = usage["total"]
     act.figures.check("Usage by job, credits", sum(one["credits"] for one in usage["groups"]), total["credits"])
@@ -80,8 +80,8 @@ def _compare(act: BooksAct, usage: Usage, export: Export) -> None:
     check("The export's money, and that of the log", paid, logged)
     told = " + ".join(f"{amount} {currency}" for currency, amount in paid.items()) or "nothing"
     act.output.line(
-        f"{number(export['lines'])} lines, the same in CSV, Parquet and FOCUS: {credits_text(totals['credits'])} worth "
-        f"{told}. They close at the balance, {number(left[0])}."
+        f"{count_text(export['lines'], 'line')}, the same in CSV, Parquet and FOCUS: {credits_text(totals['credits'])} "
+        f"worth {told}. They close at the balance, {number(left[0])}."
     )
 
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from productsync.answers import Operation
 from productsync.failures import CommandFailure, ExitCode
+from productsync.operation_reports import actions_text
 from productsync.output import Cell, Column, Output
-from productsync.reports import actions_text
 
 ALL_OPERATIONS = 100_000
 """More entries of the operation log than any demo makes."""
@@ -25,7 +25,7 @@ class RunDidNotFinish(CommandFailure):
 
 
 @dataclass
-class Figures:
+class CheckedFigures:
     """The figures that are not what they have to be."""
 
     wrong: list[str] = field(default_factory=list)
@@ -56,7 +56,7 @@ def show_log_summary(output: Output, groups: dict[str, list[Operation]]) -> None
         Column("Money", number=True, rank=1),
     ]
     rows: list[list[Cell]] = [
-        [title, len(group), actions_text(_actions(group)) or None, credits_of(group), _money(group)]
+        [title, len(group), actions_text(_actions(group)), credits_of(group), _money(group)]
         for title, group in groups.items()
     ]
     output.table(columns, rows)

@@ -7,11 +7,12 @@ from typing import Any
 from productsync.answers import Operation, Run
 from productsync.client import Client, gather
 from productsync.demo import feed as demo_feed
-from productsync.demo.figures import ALL_OPERATIONS, Figures, RunDidNotFinish, credits_of, show_log_summary
+from productsync.demo.figures import ALL_OPERATIONS, CheckedFigures, RunDidNotFinish, credits_of, show_log_summary
 from productsync.files import feed_id_for
 from productsync.importing import start_import, wait_for
+from productsync.operation_reports import show_operations
 from productsync.output import Output, credits_text, number
-from productsync.reports import error_text, show_counts, show_credits, show_operations
+from productsync.reports import error_text, show_counts, show_credits
 
 LOG_ENTRIES = 10
 """Entries of the operation log that the demo prints in full."""
@@ -33,7 +34,7 @@ class ImportAct:
     client: Client
     free: int
     output: Output
-    figures: Figures
+    figures: CheckedFigures
     steps: list[Step] = field(default_factory=list)
 
     def step(self, title: str, feed_id: str, file: Path, *, dry_run: bool = False) -> Run:

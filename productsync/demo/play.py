@@ -9,7 +9,7 @@ from productsync.answers import Workspace
 from productsync.client import Client
 from productsync.demo import supplier
 from productsync.demo.books_act import BooksAct, books
-from productsync.demo.figures import Figures
+from productsync.demo.figures import CheckedFigures
 from productsync.demo.import_act import ImportAct, import_generated, import_of_the_user
 from productsync.demo.person import EMAIL, sign_in
 from productsync.demo.rules_act import STEPS as RULE_STEPS
@@ -28,7 +28,7 @@ def run_demo(output: Output, feed: Path | None, preset: str | None) -> None:
     Raises WrongFigures when something cost other than it has to, RunDidNotFinish and DidNotComeAbout when something
     did not happen that has to.
     """
-    figures = Figures()
+    figures = CheckedFigures()
     with tempfile.TemporaryDirectory(prefix="productsync-demo-") as directory:
         folder = Path(directory)
         with _stack(output, folder / "stack") as stack:
@@ -45,7 +45,7 @@ def run_demo(output: Output, feed: Path | None, preset: str | None) -> None:
     output.line("Every figure is what it has to be: the runs, the log and the balance agree to the last credit.")
 
 
-def _all_acts(output: Output, figures: Figures, stack: EmbeddedStack, folder: Path) -> dict[str, object]:
+def _all_acts(output: Output, figures: CheckedFigures, stack: EmbeddedStack, folder: Path) -> dict[str, object]:
     """A schedule takes a minute to fire. So the last act is set up first, and the others are played meanwhile."""
     output.heading("Set up for later: a shop that syncs with its supplier every minute")
     with _shop(output, figures, stack) as shop:
@@ -94,7 +94,7 @@ def _workspace(output: Output, stack: EmbeddedStack, name: str) -> Iterator[tupl
 
 
 @contextmanager
-def _shop(output: Output, figures: Figures, stack: EmbeddedStack) -> Iterator[SyncAct]:
+def _shop(output: Output, figures: CheckedFigures, stack: EmbeddedStack) -> Iterator[SyncAct]:
     """A supplier's server, a workspace, and a person who has signed in to it."""
     with (
         supplier.Supplier(supplier.stock_at_first()) as server,

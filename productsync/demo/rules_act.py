@@ -12,7 +12,7 @@ from typing import Any
 from productsync.answers import Operation, RulePreview, Run
 from productsync.client import Client, gather
 from productsync.demo import feed as demo_feed
-from productsync.demo.figures import ALL_OPERATIONS, Figures, RunDidNotFinish, credits_of, show_log_summary
+from productsync.demo.figures import ALL_OPERATIONS, CheckedFigures, RunDidNotFinish, credits_of, show_log_summary
 from productsync.demo.waiting import PATIENCE, until
 from productsync.importing import Imported, start_import, wait_for
 from productsync.output import Output, credits_text, number
@@ -46,7 +46,7 @@ class RulesAct:
     client: Client
     free: int
     output: Output
-    figures: Figures
+    figures: CheckedFigures
 
 
 def rules(act: RulesAct, folder: Path, *, steps_before: int) -> dict[str, Any]:

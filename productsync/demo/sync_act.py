@@ -12,7 +12,7 @@ from typing import Any
 
 from productsync.answers import Credits, Operation, Record, Run, Schedule
 from productsync.client import Client, gather
-from productsync.demo.figures import ALL_OPERATIONS, Figures, RunDidNotFinish, credits_of, show_log_summary
+from productsync.demo.figures import ALL_OPERATIONS, CheckedFigures, RunDidNotFinish, credits_of, show_log_summary
 from productsync.demo.supplier import ENTITY, PRODUCTS, SOLD, Supplier, after_sales, definition, stock_at_first
 from productsync.demo.waiting import PATIENCE, until
 from productsync.importing import ENDED, outcome_text, start_run, wait_for
@@ -53,7 +53,7 @@ class SyncAct:
     supplier: Supplier
     copy_state: Callable[[], str]
     output: Output
-    figures: Figures
+    figures: CheckedFigures
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
-"""Asking for an audit: by people and keys, and every day for every workspace."""
+"""Asking for an audit: by people and keys, as often as their pace allows, and every day for every workspace."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from shared import keys
 from shared.audits.model import Audit, AuditState
 from shared.audits.store import AuditStore, rung_again
 from shared.dynamo.transactions import StoreUnavailable
 from shared.ids import new_audit_id
+from shared.people.pace import PaceStore, TooFast
 
 STALLED_AFTER = timedelta(minutes=15)
 """How long an audit goes without a change at most: workers hand over sooner, and the message of one that was killed is
@@ -15,6 +17,22 @@ delivered again.
 """
 
 _ATTEMPTS = 5
+
+
+def request_audit(
+    audits: AuditStore, pace: PaceStore, workspace_id: str, now: datetime, requested_by: str
+) -> Audit | TooFast:
+    """As `ask_for_audit`, for those who may ask as often as they like: what is begun for them is counted, and one too
+    many is not begun. One that is under way is the answer without being counted.
+
+    Of several who ask at the same moment each may be counted, though they are given one audit. Raises StoreUnavailable
+    and botocore's errors.
+    """
+    if not audits.is_one_under_way(workspace_id):
+        too_fast = pace.count_on(keys.audits_asked_on_day(workspace_id, now), 1, now)
+        if too_fast is not None:
+            return too_fast
+    return ask_for_audit(audits, workspace_id, now, requested_by)
 
 
 def ask_for_audit(audits: AuditStore, workspace_id: str, now: datetime, requested_by: str | None = None) -> Audit:

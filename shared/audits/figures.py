@@ -14,11 +14,13 @@ from datetime import UTC, date, datetime, timedelta
 from shared.audits.reading import BooksReader
 from shared.credits import Operation
 from shared.credits.audit import Difference
+from shared.ids import time_of
 from shared.usage.counting import RECOUNTABLE, UsageCounter
-from shared.usage.store import UsageStore, midnight
+from shared.usage.store import SoFar, UsageStore, midnight, month_name
 from shared.usage.tally import COUNTS, Dimension, Figures, tally
 
 _NAMES = (*COUNTS, "drawn")
+_LEFT_IN = "left in "
 _ATTEMPTS = 3
 """How often figures are read that do not fit each other: a reader may see one part of what is being counted."""
 
@@ -62,7 +64,39 @@ class UsageBooks:
             checked = self._check_day(workspace_id, date.fromisoformat(day), read, now)
             repaired += checked.repaired
             found += checked.differences
-        return Checked((*found, *self._check_dimensions(workspace_id, month, last)), repaired)
+        payers: dict[str, str] = {}
+        found += self._check_dimensions(workspace_id, month, last, payers)
+        return Checked((*found, *self._check_payers(workspace_id, payers)), repaired)
+
+    def check_so_far(self, workspace_id: str, now: datetime) -> Checked:
+        """Compares what was counted of a workspace in all its life with the figures of its months.
+
+        Both are written in one transaction and only ever rise, so what is read between two readings of the months lies
+        between them. Raises StoreUnavailable and errors of botocore.
+        """
+        found: list[Difference] = []
+        for _ in range(_ATTEMPTS):
+            low = self._all_months(workspace_id, now)
+            so_far = _lives_of(self.store.so_far(workspace_id))
+            high = self._all_months(workspace_id, now)
+            found = list(_strays(low, so_far, high))
+            if not found:
+                break
+        return Checked(tuple(found))
+
+    def _all_months(self, workspace_id: str, now: datetime) -> dict[str, int]:
+        """What the months come to, named as `_lives_of` names it."""
+        # Up to tomorrow's month: the clock of whoever wrote an entry may be ahead of this one.
+        first, last = time_of(workspace_id).astimezone(UTC).date(), (now + timedelta(days=1)).astimezone(UTC).date()
+        sums = _lives_of(SoFar())
+        for day, _, figures in self.store.figures(workspace_id, Dimension.TOTAL, first, _last_of(last)):
+            for name, number in (
+                ("operations", figures.operations),
+                ("credits", figures.credits),
+                (_LEFT_IN + month_name(day), figures.left),
+            ):
+                sums[name] = sums.get(name, 0) + number
+        return sums
 
     def _check_day(self, workspace_id: str, day: date, read: Sums, now: datetime) -> Checked:
         """Counts what was not counted, and says whether the figures then lie where the log says."""
@@ -77,21 +111,33 @@ class UsageBooks:
         expected, found = _words(afterwards, current), _words(current, afterwards)
         return Checked((Difference("usage figures are what the log comes to", expected, found, f"{day}"),), repaired)
 
-    def _check_dimensions(self, workspace_id: str, first: date, last: date) -> list[Difference]:
-        """Whatever figures are grouped by, they add up to the total."""
+    def _check_dimensions(self, workspace_id: str, first: date, last: date, payers: dict[str, str]) -> list[Difference]:
+        """Whatever figures are grouped by, they add up to the total. Notes in `payers` which grants have paid, each
+        with the first place that says so.
+        """
         found: list[Difference] = []
         for _ in range(_ATTEMPTS):
             before = self._by_day(workspace_id, Dimension.TOTAL, first, last)
             grouped: dict[Dimension, dict[str, Sums]] = {
-                dimension: self._by_day(workspace_id, dimension, first, last)
+                dimension: self._by_day(workspace_id, dimension, first, last, payers)
                 for dimension in Dimension
                 if dimension is not Dimension.TOTAL
             }
-            after = self._by_day(workspace_id, Dimension.TOTAL, first, last)
+            after = self._by_day(workspace_id, Dimension.TOTAL, first, last, payers)
             found = list(_misfits(before, grouped, after))
             if not found:
                 break
         return found
+
+    def _check_payers(self, workspace_id: str, payers: Mapping[str, str]) -> Iterable[Difference]:
+        """Figures tell of money by the grants that paid. Grants are read after them: a grant is written before anything
+        is drawn on it.
+        """
+        if not payers:
+            return
+        given = {grant.grant_id for grant in self.books.grants(workspace_id)[0]}
+        for grant_id in sorted(payers.keys() - given):
+            yield Difference("usage figures name grants that were given", "a grant", grant_id, payers[grant_id])
 
     def _count_again(self, workspace_id: str, day: date) -> int:
         """Offers all entries of a day to be counted; markers let each count once."""
@@ -116,11 +162,16 @@ class UsageBooks:
     def _day(self, workspace_id: str, day: date) -> Sums:
         return self._by_day(workspace_id, Dimension.TOTAL, day, day).get(f"{day}", _sums(()))
 
-    def _by_day(self, workspace_id: str, dimension: Dimension, first: date, last: date) -> dict[str, Sums]:
-        """What all values of a dimension come to on each day that has any."""
+    def _by_day(
+        self, workspace_id: str, dimension: Dimension, first: date, last: date, payers: dict[str, str] | None = None
+    ) -> dict[str, Sums]:
+        """What all values of a dimension come to on each day that has any. Notes in `payers` which grants have paid."""
         days: dict[str, list[Figures]] = {}
-        for day, _, figures in self.store.figures(workspace_id, dimension, first, last):
+        for day, value, figures in self.store.figures(workspace_id, dimension, first, last):
             days.setdefault(f"{day}", []).append(figures)
+            if payers is not None:
+                for grant_id in figures.drawn:
+                    payers.setdefault(grant_id, f"{day}, {dimension} {value}")
         return {day: _sums(figures) for day, figures in days.items()}
 
 
@@ -144,6 +195,19 @@ def _misfits(
             if not _within(low, sums, high):
                 rule = f"usage figures by {dimension} add up to the total"
                 yield Difference(rule, _words(high, sums), _words(sums, high), day)
+
+
+def _lives_of(so_far: SoFar) -> dict[str, int]:
+    """What was counted in all, by name: `operations`, `credits`, and `left in 2026-11` for each month."""
+    months = {_LEFT_IN + month: credits for month, credits in so_far.left.items()}
+    return {"operations": so_far.operations, "credits": so_far.credits} | months
+
+
+def _strays(low: Mapping[str, int], so_far: Mapping[str, int], high: Mapping[str, int]) -> Iterable[Difference]:
+    for name in sorted(so_far.keys() | high.keys()):
+        if not low.get(name, 0) <= so_far.get(name, 0) <= high.get(name, 0):
+            rule = "usage figures in all are what the months come to"
+            yield Difference(rule, f"{name} {high.get(name, 0)}", f"{name} {so_far.get(name, 0)}", "the workspace")
 
 
 def _sums(figures: Iterable[Figures]) -> Sums:

@@ -100,6 +100,11 @@ class AuditStore:
         item = self._get(workspace_id, audit_id)
         return None if item is None else to_audit(item)
 
+    def is_one_under_way(self, workspace_id: str) -> bool:
+        """Whether an audit of the workspace is under way at this moment."""
+        key = keys.audit_under_way(workspace_id).attributes()
+        return "Item" in self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+
     def take(self, workspace_id: str, audit_id: str) -> tuple[Audit, dict[str, Any] | None] | None:
         """The audit, and what was counted of it so far; None where there is no such audit."""
         item = self._get(workspace_id, audit_id)
@@ -142,6 +147,11 @@ class AuditStore:
 def rung_again(audit: Audit, now: datetime) -> Audit:
     """The audit in its next leg: whoever still works on this one is late from now on."""
     return replace(audit, leg=audit.leg + 1, updated_at=now)
+
+
+def failed(audit: Audit, reason: str, now: datetime) -> Audit:
+    """The audit that could not be made, which says nothing about the books."""
+    return replace(audit, state=AuditState.FAILED, failure=reason, updated_at=now, finished_at=now)
 
 
 def to_audit(item: Item) -> Audit:

@@ -19,15 +19,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shared import keys
-from shared.audits.figures import UsageBooks, months_between
+from shared.audits.figures import Checked, UsageBooks, months_between
 from shared.audits.model import Audit, AuditState
 from shared.audits.reading import UNREADABLE, BooksReader, readable_balance
 from shared.audits.samples import RecordReader, some_of, writes_records, written_count
-from shared.audits.store import AuditStore
+from shared.audits.store import AuditStore, failed
 from shared.audits.work import Phase, Work, day_of
-from shared.catalog import CatalogStore, Record
+from shared.catalog import CatalogStore, Record, RecordName
 from shared.credits import Balance, Operation
-from shared.credits.audit import Difference, differences, movement
+from shared.credits.audit import Difference, differences, doubled, movement
 from shared.dynamo.reads import READ_BATCH
 from shared.ids import time_of
 from shared.keys import Item
@@ -56,11 +56,7 @@ to be seen.
 _CLAIMS_KEPT = 2_000
 """Operations whose records are kept in mind: a step of an import has written records of many shards."""
 
-Place = tuple[str, str]
-"""The entity and the key of a record."""
-
-
-Trace = Callable[[Operation], Iterable[Place]]
+Trace = Callable[[Operation], Iterable[RecordName]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +102,20 @@ def work(room: AuditRoom, workspace_id: str, audit_id: str, leg: int, out_of_tim
     return after if room.audits.move(audit, after, None) else audit
 
 
+def give_up(room: AuditRoom, workspace_id: str, audit_id: str, leg: int, error: Exception) -> Audit | None:
+    """Fails an audit that broke off at every try of this leg, so that another may be asked for; returns it as it is
+    then, and None when there is none. One that is over, or that another worker was called to, is left alone.
+
+    Of `error` only the kind is told: its text may hold anything. Raises StoreUnavailable and errors of botocore.
+    """
+    audit = room.audits.get(workspace_id, audit_id)
+    if audit is None or audit.state.is_over or audit.leg != leg:
+        return audit
+    reason = f"The audit broke off at every try, the last time with {type(error).__name__}. The operators are told."
+    after = failed(audit, reason, room.clock())
+    return after if room.audits.move(audit, after, None) else room.audits.get(workspace_id, audit_id)
+
+
 def _shown(audit: Audit, state: Work, now: datetime) -> Audit:
     """The audit with what is known by now."""
     return replace(
@@ -143,7 +153,7 @@ class _Auditor:
     room: AuditRoom
     workspace_id: str
     state: Work
-    _claims: OrderedDict[str, frozenset[Place] | None] = field(default_factory=OrderedDict)
+    _claims: OrderedDict[str, frozenset[RecordName] | None] = field(default_factory=OrderedDict)
 
     def step(self) -> None:
         match self.state.phase:
@@ -179,7 +189,7 @@ class _Auditor:
                 state.meet_entity(entity)
             if writes_records(entry):
                 state.drawn.offer(entry.operation_id)
-        for difference in page.wrong:
+        for difference in (*page.wrong, *doubled(page.entries)):
             state.recount.note(difference)
         state.after = page.after
         if page.after is None:
@@ -265,7 +275,7 @@ class _Auditor:
         for start in range(0, len(chosen), READ_BATCH):
             self._trace_some(name, chosen[start : start + READ_BATCH])
 
-    def _trace_some(self, name: str, places: Sequence[Place]) -> None:
+    def _trace_some(self, name: str, places: Sequence[RecordName]) -> None:
         """Records that the operation says it has written: they are there, or were deleted since; and who wrote one
         after it is in the log too.
         """
@@ -341,24 +351,32 @@ class _Auditor:
     # --- the usage figures ---
 
     def _compare_usage(self) -> None:
-        """One month of the figures that are derived from the log. They come last: so they had time to be counted."""
+        """One month of the figures that are derived from the log, or, at the end, what was counted in all.
+
+        They come last: so they had time to be counted.
+        """
         state, now = self.state, self.room.clock()
         months = months_between(time_of(self.workspace_id), now)
         if state.position >= len(months):
+            self._check_usage(lambda: self.room.usage.check_so_far(self.workspace_id, now), "all months")
             state.phase = Phase.DONE
             return
         month = months[state.position]
         logged = {day: sums for day, sums in state.figures.items() if day.startswith(f"{month:%Y-%m}")}
         state.position += 1
+        self._check_usage(lambda: self.room.usage.check(self.workspace_id, month, logged, now), f"{month:%Y-%m}")
+
+    def _check_usage(self, check: Callable[[], Checked], where: str) -> None:
+        """Notes what the check finds, or that it cannot read the figures."""
         try:
-            checked = self.room.usage.check(self.workspace_id, month, logged, now)
+            checked = check()
         except UNREADABLE as error:
             told = f"{type(error).__name__}: {error}"
-            state.note(Difference("usage figures can be read", "whole numbers", told, f"{month:%Y-%m}"))
+            self.state.note(Difference("usage figures can be read", "whole numbers", told, where))
             return
-        state.repaired += checked.repaired
+        self.state.repaired += checked.repaired
         for difference in checked.differences:
-            state.note(difference)
+            self.state.note(difference)
 
     # --- what both directions need ---
 
@@ -381,7 +399,7 @@ class _Auditor:
                 self.state.note(Difference(rule, name, "no such entry", f"{record.entity} {record.key}"))
         return list(found.values())
 
-    def _claims_of(self, operation: Operation) -> frozenset[Place] | None:
+    def _claims_of(self, operation: Operation) -> frozenset[RecordName] | None:
         """The records that an operation has written; None when that cannot be told any more."""
         name = operation.operation_id
         if name not in self._claims:
@@ -391,7 +409,7 @@ class _Auditor:
                 self._keep_claims(name, None)
         return self._claims[name]
 
-    def _keep_claims(self, name: str, places: frozenset[Place] | None) -> None:
+    def _keep_claims(self, name: str, places: frozenset[RecordName] | None) -> None:
         self._claims[name] = places
         if len(self._claims) > _CLAIMS_KEPT:
             self._claims.popitem(last=False)

@@ -28,9 +28,12 @@ def of_automation(automation: Automation, balance: Balance) -> Announcement:
 
 
 def running_low(balance: Balance, threshold: int, at: datetime) -> Announcement:
-    """The balance has fallen under `threshold` percent of the last grant; `balance` is as it was then."""
+    """The balance has fallen under `threshold` percent of the last grant; `balance` is as it was then.
+
+    The identifier names this one crossing: between two grants a balance only falls, so it crosses each once.
+    """
     return Announcement(
-        announcement_id=f"{balance.workspace_id}.level.{level_id(balance, threshold)}",
+        announcement_id=f"{balance.workspace_id}.level.{balance.revision}-{threshold}",
         workspace_id=balance.workspace_id,
         kind=AnnouncementKind.LOW,
         at=at,
@@ -41,8 +44,3 @@ def running_low(balance: Balance, threshold: int, at: datetime) -> Announcement:
             "owed": balance.owed,
         },
     )
-
-
-def level_id(balance: Balance, threshold: int) -> str:
-    """Names one crossing of a threshold: between two grants a balance only falls, so it crosses each once."""
-    return f"{balance.revision}-{threshold}"

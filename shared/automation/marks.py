@@ -9,9 +9,9 @@ from shared.dynamo.values import to_item
 from shared.times import to_rfc3339
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from mypy_boto3_dynamodb import DynamoDBClient
+
+    from shared.announcing import Announcement
 
 
 class AnnouncementMarks:
@@ -21,10 +21,10 @@ class AnnouncementMarks:
         self._client = client
         self._table = table
 
-    def has(self, workspace_id: str, announcement_id: str) -> bool:
-        key = keys.announcement(workspace_id, announcement_id).attributes()
+    def has(self, announcement: Announcement) -> bool:
+        key = keys.announcement(announcement.workspace_id, announcement.announcement_id).attributes()
         return "Item" in self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
 
-    def put(self, workspace_id: str, announcement_id: str, at: datetime) -> None:
-        key = keys.announcement(workspace_id, announcement_id).attributes()
-        self._client.put_item(TableName=self._table, Item=key | to_item({"at": to_rfc3339(at)}))
+    def put(self, announcement: Announcement) -> None:
+        key = keys.announcement(announcement.workspace_id, announcement.announcement_id).attributes()
+        self._client.put_item(TableName=self._table, Item=key | to_item({"at": to_rfc3339(announcement.at)}))

@@ -12,6 +12,9 @@ from shared.dynamo.values import from_item, item_size, to_item
 from shared.keys import Item, Key
 from shared.times import parse_rfc3339, to_rfc3339
 
+RecordName = tuple[str, str]
+"""The entity and the key of a record: what names it in its workspace."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:

@@ -12,10 +12,10 @@ from shared import keys
 from shared.catalog.records import Record, record_item, record_size, to_record
 from shared.dynamo.reads import Place, batch_get
 from shared.dynamo.transactions import Backoff
-from shared.dynamo.values import to_item
+from shared.dynamo.values import from_item, to_item
 from shared.dynamo.writes import Write, put_new
 from shared.keys import RECORD_SHARDS, Key
-from shared.times import to_rfc3339
+from shared.times import parse_rfc3339, to_rfc3339
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -72,6 +72,14 @@ class RecordPage:
 
 
 @dataclass(frozen=True, slots=True)
+class LastWrite:
+    """Which operation wrote a record last, None when a person did, and when."""
+
+    operation_id: str | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RecordFilter:
     """Which records to list: those whose key begins so, those that were written at that time or later."""
 
@@ -107,6 +115,21 @@ class CatalogStore:
         places = [keys.record(workspace_id, entity, key) for entity, key in wanted]
         records = map(to_record, batch_get(self._client, self.table, places, self._backoff))
         return {(record.entity, record.key): record for record in records}
+
+    def last_written(self, workspace_id: str, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], LastWrite]:
+        """The last write of those that exist among up to `READ_BATCH` (entity, key) pairs. Only that comes back.
+
+        Raises StoreUnavailable when DynamoDB leaves some unread after all retries.
+        """
+        wanted = [keys.record(workspace_id, entity, key) for entity, key in places]
+        attributes = ("pk", "sk", "operation_id", "updated_at")
+        found = map(from_item, batch_get(self._client, self.table, wanted, self._backoff, attributes=attributes))
+        return {
+            (keys.owner_of_record(values["pk"])[1], values["sk"]): LastWrite(
+                values.get("operation_id"), parse_rfc3339(values["updated_at"])
+            )
+            for values in found
+        }
 
     def existing(self, workspace_id: str, places: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
         """Which of up to `READ_BATCH` (entity, key) pairs have a record. Only keys come back: records may be large.

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from shared.credits.model import Balance, Draw, Grant, OpenGrant, Operation, OperationKind, RecordCounts
 from shared.credits.prices import Action
+from shared.times import to_rfc3339
 
 MAX_WRONG_ENTRIES = 20
 """Entries that contradict themselves and are named; beyond that they are only counted."""
@@ -143,6 +145,38 @@ def of_entry(entry: Operation) -> Iterator[Difference]:
             )
 
 
+def doubled(entries: Iterable[Operation]) -> Iterator[Difference]:
+    """Entries among these that are of one and the same trigger: there is one entry of each. What lies close together
+    can be compared like this; nobody keeps the triggers of a whole log in mind.
+    """
+    first: dict[tuple[object, ...], str] = {}
+    for entry in entries:
+        trigger = _trigger(entry)
+        if trigger is None:
+            continue
+        name = first.setdefault(trigger, entry.operation_id)
+        if name != entry.operation_id:
+            what = _words(part for part in trigger[:_NAMED_PARTS] if part is not None)
+            yield Difference(f"one entry of each {what}", name, f"{entry.operation_id} too", entry.operation_id)
+
+
+_NAMED_PARTS = 3
+"""Of what tells triggers apart, those that a person reads come first."""
+
+
+def _trigger(entry: Operation) -> tuple[object, ...] | None:
+    """What no two entries have in common; None where an entry does not tell, as two equal reads do not."""
+    if entry.step is not None and entry.refused is None:
+        return ("step", entry.run_id, entry.step.position)
+    if entry.kind in (OperationKind.EXPIRY, OperationKind.SETTLEMENT):
+        return (entry.kind.value, *sorted({draw.grant_id for draw in (*entry.drawn, *entry.withdrawn)}))
+    if RecordCounts.total(entry.records.values()).created and entry.keys:
+        # The same records do not come into being twice by the same request at the same millisecond.
+        written = tuple((entity, *names) for entity, names in sorted(entry.keys.items()))
+        return (entry.kind.value, entry.job_id, entry.actor, entry.at, entry.fingerprint, entry.run_id, written)
+    return None
+
+
 def movement(balance: Balance) -> tuple[int, ...]:
     """What every entry that costs anything, and every grant, moves: equal twice, nothing was booked in between."""
     return (balance.granted, balance.consumed, balance.owed, balance.expired, balance.void, balance.revision)
@@ -224,10 +258,16 @@ def _terms(grant: Grant, still_open: OpenGrant | None, gone: GoneOfGrant | None)
         known = (still_open.unit_price, still_open.currency, still_open.priority, still_open.expires_at)
         given = (*terms, grant.priority, grant.expires_at)
         if known != given:
-            yield Difference(f"the terms of {grant.grant_id}", _words(given), _words(known), "the account")
+            rule = f"the terms of {grant.grant_id}"
+            yield Difference(rule, _terms_in_words(*given), _terms_in_words(*known), "the account")
     if gone is not None and (gone.mixed or (gone.unit_price, gone.currency) != terms):
         found = "several prices" if gone.mixed else _words((gone.unit_price, gone.currency))
         yield Difference(f"the price of {grant.grant_id}", _words(terms), found, "the log")
+
+
+def _terms_in_words(unit_price: Decimal, currency: str, priority: int, expires_at: datetime | None) -> str:
+    until = "never" if expires_at is None else to_rfc3339(expires_at)
+    return f"{unit_price} {currency} a credit, priority {priority}, expires {until}"
 
 
 def _words(parts: Iterable[object]) -> str:

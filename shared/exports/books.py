@@ -13,7 +13,7 @@ from shared.exports.cells import plain
 from shared.exports.lines import Line, LineType
 
 
-class Group(NamedTuple):
+class LineGroup(NamedTuple):
     """Lines that are summed together: of one type, paid by one kind of grant, at prices in one currency."""
 
     line_type: LineType
@@ -22,7 +22,7 @@ class Group(NamedTuple):
 
 
 @dataclass(slots=True)
-class Figures:
+class GroupSums:
     """What the lines of a group add up to."""
 
     lines: int = 0
@@ -33,7 +33,7 @@ class Figures:
     cost: Decimal = Decimal(0)
     billed: Decimal = Decimal(0)
 
-    def add(self, other: Line | Figures, lines: int) -> None:
+    def add(self, other: Line | GroupSums, lines: int) -> None:
         self.lines += lines
         self.quantity += other.quantity
         self.credits += other.credits
@@ -49,7 +49,7 @@ class Figures:
 class Sums:
     """What lines add up to, exactly, in any order. `billed` is what was invoiced, by the top-up's reference."""
 
-    groups: dict[Group, Figures] = field(default_factory=dict)
+    groups: dict[LineGroup, GroupSums] = field(default_factory=dict)
     operations: int = 0
     refused: int = 0
     records: RecordCounts = field(default_factory=RecordCounts)
@@ -58,9 +58,9 @@ class Sums:
     def add(self, lines: Iterable[Line]) -> None:
         counts: list[RecordCounts] = []
         for line in lines:
-            group = Group(line.line_type, line.grant_kind, line.currency)
+            group = LineGroup(line.line_type, line.grant_kind, line.currency)
             if group not in self.groups:
-                self.groups[group] = Figures()
+                self.groups[group] = GroupSums()
             self.groups[group].add(line, 1)
             if line.operation_id is not None and line.line_id.endswith("-0"):
                 self.operations += 1
@@ -79,7 +79,7 @@ class Sums:
         )
         for part in (self, other):
             for group, figures in part.groups.items():
-                total.groups.setdefault(group, Figures()).add(figures, figures.lines)
+                total.groups.setdefault(group, GroupSums()).add(figures, figures.lines)
             for reference, (currency, amount) in part.billed.items():
                 total._bill(reference, currency, amount)
         return total
@@ -88,7 +88,7 @@ class Sums:
     def lines(self) -> int:
         return sum(figures.lines for figures in self.groups.values())
 
-    def of(self, *types: LineType) -> Iterator[tuple[Group, Figures]]:
+    def of(self, *types: LineType) -> Iterator[tuple[LineGroup, GroupSums]]:
         """The groups of these types of line, in an order that is always the same."""
         for group in sorted(self.groups, key=lambda one: [part or "" for part in one]):
             if group.line_type in types:
@@ -147,10 +147,10 @@ _NO_RECORDS = Line.__dataclass_fields__["records"].default
 """What a line has that tells of none: most lines of most months."""
 
 
-def _to_group(row: Sequence[Any]) -> tuple[Group, Figures]:
+def _to_group(row: Sequence[Any]) -> tuple[LineGroup, GroupSums]:
     line_type, kind, currency, lines, quantity, credits, balance_change, owed_change, cost, billed = row
-    group = Group(LineType(line_type), None if kind is None else GrantKind(kind), currency)
-    return group, Figures(lines, quantity, credits, balance_change, owed_change, Decimal(cost), Decimal(billed))
+    group = LineGroup(LineType(line_type), None if kind is None else GrantKind(kind), currency)
+    return group, GroupSums(lines, quantity, credits, balance_change, owed_change, Decimal(cost), Decimal(billed))
 
 
 @dataclass(frozen=True, slots=True)

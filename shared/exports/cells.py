@@ -3,7 +3,7 @@
 A spreadsheet runs a cell that begins with `=`, `+`, `-` or `@` as a formula, also behind blanks and quotes. Programs
 that split at semicolons, tabs or line ends see a cell begin there as well, wherever we see it: so does a spreadsheet
 in a country whose decimal sign is the comma. Before each such place an apostrophe is put, which spreadsheets read as
-"this is text". It can be undone: `restored(neutralized(text)) == text` for every text.
+"this is text". Nothing is lost: whatever the text was, one apostrophe before such a place was put there.
 """
 
 from __future__ import annotations
@@ -25,18 +25,12 @@ _VANISHES = "(?=[\\s\"']*[\t\r\n])"
 """What a spreadsheet may drop at the beginning of a cell, and then run what follows."""
 
 _FORMULA = re.compile(rf"{_BEGINS}{_RUNS}|^{_VANISHES}")
-_NEUTRALIZED = re.compile(rf"{_BEGINS}'{_RUNS}|^'{_VANISHES}")
 
 
 @lru_cache(maxsize=65_536)
 def neutralized(text: str) -> str:
     """The text so that no spreadsheet runs it."""
     return _FORMULA.sub("'", text)
-
-
-def restored(cell: str) -> str:
-    """The text that `neutralized` made this cell of."""
-    return _NEUTRALIZED.sub("", cell)
 
 
 def plain(amount: Decimal) -> str:

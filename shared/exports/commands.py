@@ -1,15 +1,17 @@
-"""What may be asked of exports: one of a month."""
+"""What may be asked of exports: one of a month, by people and keys as often as their pace allows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared import keys
 from shared.dynamo.transactions import StoreUnavailable
 from shared.exports.model import Export, ExportState, rung_again
 from shared.exports.store import ExportStore
 from shared.ids import export_id, new_export_id
 from shared.months import Month
+from shared.people.pace import PaceStore, TooFast
 
 _ATTEMPTS = 5
 """Exports that may end at the very moment at which they are found in the way."""
@@ -38,6 +40,24 @@ def ask_for_export(store: ExportStore, wish: AskForExport, now: datetime) -> Exp
     Raises StoreUnavailable and botocore's errors.
     """
     return _ask(store, wish, new_export_id(now), now)
+
+
+def request_export(
+    store: ExportStore, pace: PaceStore, wish: AskForExport, now: datetime
+) -> Export | FutureMonth | TooFast:
+    """As `ask_for_export`, for those who may ask as often as they like: what is begun for them is counted, and one too
+    many is not begun. One that is under way is the answer without being counted.
+
+    Of several who ask at the same moment each may be counted, though they are given one export. Raises StoreUnavailable
+    and botocore's errors.
+    """
+    if wish.month > Month.of(now):
+        return FutureMonth(wish.month)
+    if not store.is_one_under_way(wish.workspace_id, wish.month):
+        too_fast = pace.count_on(keys.exports_asked_on_day(wish.workspace_id, now), 1, now)
+        if too_fast is not None:
+            return too_fast
+    return ask_for_export(store, wish, now)
 
 
 def ask_for_monthly_export(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,8 +15,10 @@ from pyarrow import parquet
 from shared.exports.books import Sums
 from shared.exports.columns import COLUMNS, Column, Kind, cells_of, values_of
 from shared.exports.focus import FOCUS_COLUMNS, Account, charge_of
-from shared.exports.formats import Format
+from shared.exports.formats import Format, file_name
 from shared.exports.lines import Line
+from shared.exports.model import ExportFile, Position
+from shared.exports.sources import Source
 
 _BATCH = 5_000
 """Lines that are turned into cells at once: what is in memory as Python's own objects."""
@@ -56,6 +58,11 @@ class FileSummary:
     lines: int
     bytes: int
     sha256: str
+
+    def of_part(self, part: int, key: str) -> ExportFile:
+        """The file as one of an export; `key` is where it lies."""
+        name = file_name(self.format, part)
+        return ExportFile(name, self.format.value, part, self.lines, self.bytes, self.sha256, key)
 
 
 class PartWriter:
@@ -107,6 +114,34 @@ class PartWriter:
         self._csv.write(values)
         self._parquet.write(values)
         self._focus.write(values_of(FOCUS_COLUMNS, [charge_of(line, self._account) for line in lines]))
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """How far a part goes: the place behind its last source (None when it has none), and the first of the next part,
+    which was taken from the sources already; None when there are no more.
+    """
+
+    end: Position | None
+    left: Source | None
+
+
+def fill(
+    writer: PartWriter, sources: Iterator[Source], lines: int, must_end: Callable[[], bool] = lambda: False
+) -> Filled:
+    """Writes sources until the part has as many lines as it may, or must end for another reason.
+
+    What belongs together stays in one file. A part has at least one source, however long that is, so that whoever goes
+    on part by part gets on.
+    """
+    end = None
+    for source in sources:
+        if writer.lines > 0 and (writer.lines + len(source.lines) > lines or must_end()):
+            return Filled(end, source)
+        for line in source.lines:
+            writer.write(line)
+        end = source.end
+    return Filled(end, None)
 
 
 class _Counted(io.RawIOBase):

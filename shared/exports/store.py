@@ -49,6 +49,11 @@ class ExportStore:
         answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         return to_export(answer["Item"]) if "Item" in answer else None
 
+    def is_one_under_way(self, workspace_id: str, month: Month) -> bool:
+        """Whether an export of the month is under way at this moment."""
+        key = keys.export_under_way(workspace_id, month.start).attributes()
+        return "Item" in self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+
     def begin(self, export: Export) -> Export | None:
         """Writes a new export and calls a worker to it; the one that is in its way, when there is one.
 

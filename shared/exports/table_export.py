@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 from shared.exports.books import Books, Standing, Sums, books_of
@@ -19,7 +20,7 @@ from shared.exports.formats import LINES_PER_PART, MANIFEST, Format, file_name
 from shared.exports.lines import Line
 from shared.exports.manifest import manifest_bytes, report_of
 from shared.exports.model import ExportFile
-from shared.exports.parts import PartWriter
+from shared.exports.parts import PartWriter, fill
 from shared.exports.sources import BooksDamaged, Source, sources_of
 from shared.exports.table_copy import TableCopy
 from shared.exports.table_files import TableExport, TableExportUnreadable
@@ -115,29 +116,20 @@ def _written(
     folder.mkdir(parents=True, exist_ok=True)
     sums = Sums()
     files: list[ExportFile] = []
-    waiting = next(sources, None)
-    while waiting is not None or not files:
+    is_last = False
+    while not is_last:
         part = len(files) // len(Format) + 1
         with ExitStack() as opened:
             paths = {form: folder / file_name(form, part) for form in Format}
             sinks = {form: opened.enter_context(path.open("wb")) for form, path in paths.items()}
             writer = PartWriter(sinks, account)
-            while waiting is not None and not _is_full(writer, waiting, wanted.lines_per_part):
-                for line in waiting.lines:
-                    writer.write(line)
-                waiting = next(sources, None)
-            for made in writer.close():
-                path = paths[made.format]
-                files.append(
-                    ExportFile(path.name, made.format.value, part, made.lines, made.bytes, made.sha256, path.name)
-                )
+            left = fill(writer, sources, wanted.lines_per_part).left
+            files += [made.of_part(part, paths[made.format].name) for made in writer.close()]
         sums += writer.sums
+        is_last = left is None
+        if left is not None:
+            sources = chain([left], sources)
     return sums, files
-
-
-def _is_full(writer: PartWriter, source: Source, limit: int) -> bool:
-    """Whether the part ends before the source. What belongs together stays in one file."""
-    return writer.lines > 0 and writer.lines + len(source.lines) > limit
 
 
 def _summed(sources: Iterator[Source]) -> Sums:

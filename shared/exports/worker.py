@@ -9,7 +9,7 @@ changes any more but that its files are published and it becomes ready; that may
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -23,8 +23,8 @@ from shared.exports.focus import Account
 from shared.exports.formats import LINES_PER_PART, Format, file_name
 from shared.exports.manifest import manifest_of, report_of
 from shared.exports.model import Export, ExportFile, failed, ready, rung_again
-from shared.exports.parts import FileSummary, PartWriter
-from shared.exports.sources import BooksDamaged, Source, sources_of
+from shared.exports.parts import FileSummary, PartWriter, fill
+from shared.exports.sources import BooksDamaged, sources_of
 from shared.exports.store import ExportStore
 from shared.ids import time_of
 from shared.times import Clock, utc_now
@@ -78,6 +78,20 @@ def work(room: ExportRoom, workspace_id: str, export_id: str, out_of_time: OutOf
     return _published(room, export)
 
 
+def give_up(room: ExportRoom, workspace_id: str, export_id: str, leg: int, error: Exception) -> Export | None:
+    """Fails an export that broke off at every try of this leg, so that another may be asked for; returns it as it is
+    then, and None when there is none. One that is over, or that another worker was called to, is left alone.
+
+    Of `error` only the kind is told: its text may hold anything. Raises StoreUnavailable and botocore's errors.
+    """
+    export = room.exports.get(workspace_id, export_id)
+    if export is None or export.is_over or export.leg != leg:
+        return export
+    reason = f"The export broke off at every try, the last time with {type(error).__name__}. The operators are told."
+    after = failed(export, reason, room.clock())
+    return after if room.exports.move(export, after) else room.exports.get(workspace_id, export_id)
+
+
 def disagrees(export: Export) -> bool:
     """Whether the books of a month that was over when it was exported are wrong.
 
@@ -114,14 +128,11 @@ def _with_next_part(
         writer = PartWriter(sinks, account)
         files.callback(writer.abandon)
 
-        def is_full(source: Source) -> bool:
-            """Whether the part must end before the source; it has at least one, so that every leg gets on."""
-            too_long = writer.lines + len(source.lines) > room.lines_per_part
-            too_large = sum(sink.tell() for sink in sinks.values()) > room.part_bytes
-            return writer.lines > 0 and (too_long or too_large or out_of_time())
+        def must_end() -> bool:
+            return sum(sink.tell() for sink in sinks.values()) > room.part_bytes or out_of_time()
 
-        position, is_last = _write(writer, sources, is_full)
-        position = position or export.position
+        filled = fill(writer, sources, room.lines_per_part, must_end)
+        position, is_last = filled.end or export.position, filled.left is None
         if not writer.lines and export.parts:
             # The part before ended just where the month does.
             return replace(export, position=position, updated_at=room.clock()), is_last
@@ -139,31 +150,13 @@ def _with_next_part(
     return after, is_last
 
 
-def _write(writer: PartWriter, sources: Iterator[Source], is_full: Callable[[Source], bool]) -> tuple[Any, bool]:
-    """Writes sources until the part is full; returns the place behind the last one, and whether none is left."""
-    position = None
-    for source in sources:
-        if is_full(source):
-            return position, False
-        for line in source.lines:
-            writer.write(line)
-        position = source.end
-    return position, True
-
-
 def _send(
     room: ExportRoom, export: Export, part: int, files: Mapping[Format, IO[bytes]], summaries: tuple[FileSummary, ...]
 ) -> list[ExportFile]:
     attempt = uuid4().hex
     return [
-        ExportFile(
-            name=file_name(summary.format, part),
-            format=summary.format.value,
-            part=part,
-            lines=summary.lines,
-            bytes=summary.bytes,
-            sha256=summary.sha256,
-            key=room.bucket.put_part(export, attempt, file_name(summary.format, part), files[summary.format]),
+        summary.of_part(
+            part, room.bucket.put_part(export, attempt, file_name(summary.format, part), files[summary.format])
         )
         for summary in summaries
     ]

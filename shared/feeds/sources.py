@@ -10,6 +10,7 @@ from pydantic import Discriminator, Field, Tag, field_validator
 from shared.feeds.fields import Part
 
 MAX_URL_CHARACTERS = 2000
+BUCKET_PATTERN = "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
 
 
 class UploadSource(Part):
@@ -23,7 +24,7 @@ class S3Source(Part):
 
     # Which buckets: `shared.sources.rules`.
     type: Literal["s3"]
-    bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    bucket: Annotated[str, Field(pattern=BUCKET_PATTERN)]
     key: Annotated[str, Field(min_length=1, max_length=1024)]
 
 

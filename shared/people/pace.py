@@ -4,7 +4,8 @@ One item counts what a person does on one day (UTC): in all, and in each hour. C
 update of it. So a sign-in cannot be used to run automation for nothing (design section 2), while nobody's hand is ever
 slowed down by the automation of the workspace, or by other people.
 
-Changes of API keys are counted the same way (`shared.workspaces.key_commands`).
+Changes of API keys are counted the same way (`shared.workspaces.key_commands`), and so are exports and audits that are
+begun because somebody asked.
 """
 
 from __future__ import annotations
@@ -40,6 +41,12 @@ class PaceLimits:
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> PaceLimits:
         """Raises KeyError for what is missing, ValueError for what does not parse: such a function must not start."""
         return cls(per_hour=int(environment["PERSON_CALLS_PER_HOUR"]), per_day=int(environment["PERSON_CALLS_PER_DAY"]))
+
+
+REPORT_PACE = PaceLimits(per_hour=12, per_day=96)
+"""How many exports of one workspace are begun because somebody asked, and how many audits: they cost nobody credits,
+and each may read the whole log. Within a day the exports of eight years' months can be had.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from shared import keys
-from shared.catalog import Record
+from shared.catalog import Record, RecordName
 from shared.dynamo.reads import READ_BATCH, batch_get
 from shared.dynamo.transactions import Backoff, StoreUnavailable, transact_write
 from shared.dynamo.values import from_item, to_item
@@ -25,7 +25,7 @@ from shared.keys import RECORD_SHARDS, Item, Key
 from shared.rules.changes import bounded, merge_changes
 from shared.rules.doorbells import RuleDoorbell
 from shared.rules.firing import FiringRoom, WaitReason, fire
-from shared.rules.model import Change, Place
+from shared.rules.model import Change
 from shared.rules.planning import MAX_RECORDS
 from shared.times import parse_rfc3339, to_rfc3339
 
@@ -287,7 +287,7 @@ def _go_through(room: BacklogRoom, workspace_id: str, at: datetime, out_of_time:
     while batch := list(islice(waiting, MAX_RECORDS)):
         if out_of_time():
             return DrainOutcome.HANDED_OVER
-        places: list[Place] = [(each.change.entity, each.change.key) for each in batch]
+        places: list[RecordName] = [(each.change.entity, each.change.key) for each in batch]
         records = room.firing.catalog.get_many(workspace_id, places)
         changes = [(each.change, records.get(place)) for each, place in zip(batch, places, strict=True)]
         unsettled = fire(room.firing, workspace_id, changes, at, out_of_time)

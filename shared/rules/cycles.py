@@ -16,12 +16,12 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from shared.catalog import Record, record_size
+from shared.catalog import Record, RecordName, record_size
 from shared.rules.attributes import plausible_kinds
 from shared.rules.changes import change_between, is_due, merge_changes
 from shared.rules.evaluation import CompiledRule, compile_rule
 from shared.rules.expressions import Kind
-from shared.rules.model import Change, Effect, Place, Rule
+from shared.rules.model import Change, Effect, Rule
 from shared.rules.planning import firing_of, record_after
 
 MAX_CYCLES = 100
@@ -284,9 +284,9 @@ class _Trials:
         """Carries the rules out, one batch of changes after the other; the number of a cycle that is still going, and
         the depth that it has come to.
         """
-        world: dict[Place, Record] = {(record.entity, record.key): record}
-        changes: dict[Place, Change] = {(change.entity, change.key): change}
-        written: dict[Place, list[_Written]] = {}
+        world: dict[RecordName, Record] = {(record.entity, record.key): record}
+        changes: dict[RecordName, Change] = {(change.entity, change.key): change}
+        written: dict[RecordName, list[_Written]] = {}
         # A chain may change from one cycle to another; among so many firings in a row one comes round.
         last = max(self._limits) + len(self._involved) + 1
         for depth in range(1, last + 1):
@@ -328,9 +328,9 @@ class _Batch:
     def __init__(
         self,
         trials: _Trials,
-        world: dict[Place, Record],
-        seen: Mapping[Place, Change],
-        causes: Mapping[Place, list[_Written]],
+        world: dict[RecordName, Record],
+        seen: Mapping[RecordName, Change],
+        causes: Mapping[RecordName, list[_Written]],
         depth: int,
     ) -> None:
         self._trials = trials
@@ -338,8 +338,8 @@ class _Batch:
         self._seen = seen
         self._causes = causes
         self._depth = depth
-        self.changes: dict[Place, Change] = {}
-        self.written: dict[Place, list[_Written]] = {}
+        self.changes: dict[RecordName, Change] = {}
+        self.written: dict[RecordName, list[_Written]] = {}
 
     def carry_out(self) -> int | None:
         """Lets every rule that is due fire, in their order; the number of a cycle that is shown to go on."""
@@ -354,7 +354,7 @@ class _Batch:
                         return going
         return None
 
-    def _look(self, rule: Rule, record: Record, place: Place) -> int | None:
+    def _look(self, rule: Rule, record: Record, place: RecordName) -> int | None:
         self._trials.left -= 1 + len(rule.definition.actions)
         effect = self._trials.compiled(rule).examine(record)
         if not isinstance(effect, Effect):

@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NoReturn, assert_never
 
-from shared.catalog import READ_BATCH, CatalogStore, Record, to_record
+from shared.catalog import READ_BATCH, CatalogStore, Record, RecordName, to_record
 from shared.credits import (
     Committed,
     Ledger,
@@ -29,7 +29,7 @@ from shared.keys import Item
 from shared.rules.changes import due_depth
 from shared.rules.evaluation import examiner_of
 from shared.rules.meters import Meter, MeterStore, count_failures, count_firings, hour_of, to_meter
-from shared.rules.model import Change, Creation, Effect, Failed, Place, Rule
+from shared.rules.model import Change, Creation, Effect, Failed, Rule
 from shared.rules.planning import (
     Failure,
     Firing,
@@ -87,7 +87,7 @@ class WaitReason(StrEnum):
 class Unsettled:
     """Changes that rules could not act on yet, one for each record, and why."""
 
-    changes: dict[Place, Change] = field(default_factory=dict)
+    changes: dict[RecordName, Change] = field(default_factory=dict)
     reasons: set[WaitReason] = field(default_factory=set)
 
     def add(self, change: Change, reason: WaitReason) -> None:
@@ -105,7 +105,7 @@ class _Subject:
     record: Record | None
 
     @property
-    def place(self) -> Place:
+    def place(self) -> RecordName:
         return self.change.entity, self.change.key
 
 
@@ -189,9 +189,9 @@ class _Turn:
         self._out_of_time = out_of_time
         self._examine = examiner_of(rule)
         self._open: dict[_Subject, _Opened] = {}
-        self._failures: dict[Place, Failure] = {}
-        self._too_deep: dict[Place, tuple[Record, str]] = {}
-        self._known: dict[Place, bool] = {}
+        self._failures: dict[RecordName, Failure] = {}
+        self._too_deep: dict[RecordName, tuple[Record, str]] = {}
+        self._known: dict[RecordName, bool] = {}
         self._meter: Meter | None = None
         self._budget: int | None = None
         self._allowance: _Allowance | None = None
@@ -291,7 +291,7 @@ class _Turn:
         self._look_up(creation for opened in self._open.values() for creation in opened.effect.creations)
         ready: list[_Ready] = []
         there = {place for place, is_there in self._known.items() if is_there}
-        claimed: set[Place] = set()
+        claimed: set[RecordName] = set()
         for subject, opened in list(self._open.items()):
             if self._firing(subject, opened, there) is None:
                 del self._open[subject]
@@ -311,7 +311,7 @@ class _Turn:
             ready.append(_Ready(subject, firing, size))
         return ready
 
-    def _firing(self, subject: _Subject, opened: _Opened, taken: Collection[Place]) -> Firing | None:
+    def _firing(self, subject: _Subject, opened: _Opened, taken: Collection[RecordName]) -> Firing | None:
         trigger = trigger_of(subject.change)
         return firing_of(opened.record, opened.effect, taken, depth=opened.depth, trigger=trigger)
 

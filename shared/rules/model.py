@@ -9,9 +9,6 @@ from typing import Any
 
 from shared.rules.definition import RuleDefinition
 
-Place = tuple[str, str]
-"""The entity and the key of a record."""
-
 MAX_RULES = 100
 """Rules of one workspace: all of them are read for each batch of changes, and every record remembers those that fired
 on it.

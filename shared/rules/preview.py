@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
-from shared.catalog import READ_BATCH, CatalogStore, Record, cursor_behind, same
+from shared.catalog import READ_BATCH, CatalogStore, Record, RecordName, cursor_behind, same
 from shared.credits import Action, PriceList
 from shared.dynamo.values import value_size
 from shared.feeds.json_values import canonical
 from shared.rules.evaluation import compile_rule
-from shared.rules.model import Creation, Effect, Failed, NoChange, NoMatch, Place, Rule
+from shared.rules.model import Creation, Effect, Failed, NoChange, NoMatch, Rule
 from shared.rules.planning import Firing, firing_of, written_size
 
 MAX_RECORDS = 5_000
@@ -132,9 +132,9 @@ class _Look:
         self._rule = rule
         self._examine = compile_rule(rule).examine
         self._waiting: list[tuple[Record, Effect]] = []
-        self._asked: set[Place] = set()
-        self._taken: set[Place] = set()
-        self._unasked: set[Place] = set()
+        self._asked: set[RecordName] = set()
+        self._taken: set[RecordName] = set()
+        self._unasked: set[RecordName] = set()
         self.found = Preview()
 
     @property

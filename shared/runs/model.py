@@ -84,8 +84,9 @@ class Failure:
 class Run:
     """A run as it stands at one moment. It moves by replacing one whole run with the next (see `shared.runs.store`).
 
-    `step_at` dates the operation of the next step: the moment at which the cursor last moved, so that every worker
-    that plans this step gives its operation the same identifier. `upload_etag` tells the upload from another
+    `step_at` dates the operation of the next step: the moment at which the cursor last moved, or at which the run was
+    taken up again after it had stood still, so that every worker that plans this step gives its operation the same
+    identifier. `upload_etag` tells the upload from another
     under the same identifier; `preparation` names the preparation whose files this
     run goes by. `leg` counts the workers that it was handed to. `records` counts what preparing found, `rejected`
     the rows and records that cannot be written. `schedule_id` names the schedule that started it, if one did, and

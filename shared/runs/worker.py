@@ -32,6 +32,7 @@ from shared.dynamo.transactions import NotStorable, StoreUnavailable
 from shared.keys import Item
 from shared.runs import planning
 from shared.runs.artifacts import ArtifactMissing, PreparedRecord, RunArtifacts
+from shared.runs.commands import STALLED_AFTER
 from shared.runs.ending import end_run
 from shared.runs.model import Failure, PauseReason, Run, RunState, failed, finished, noted, resumed
 from shared.runs.planning import Examined, Examiner
@@ -83,6 +84,7 @@ def work(
                 run = _second_look(workshop, run)
             if run.state is not RunState.RUNNING:
                 return run
+            run = _dated(workshop, run)
             after = _Leg(workshop, run).walk(out_of_time)
             if after.state is not RunState.PAUSED:
                 return after
@@ -107,6 +109,21 @@ def _second_look(workshop: Workshop, run: Run) -> Run:
     if balance is None or drawable(balance, now) < enough_for_any_record:
         return run
     going_on = resumed(run, now)
+    if not workshop.runs.move(run, going_on):
+        raise Overtaken
+    return going_on
+
+
+def _dated(workshop: Workshop, run: Run) -> Run:
+    """The run, whose next step is dated now if it has stood still for long.
+
+    Its message may have lain among the dead letters for days: what it writes now belongs into no month whose books are
+    closed. A worker that sees it as it stood may be about to commit the same step; one of the two moves the cursor.
+    """
+    now = workshop.clock()
+    if now - run.step_at < STALLED_AFTER:
+        return run
+    going_on = replace(run, updated_at=now, step_at=now)
     if not workshop.runs.move(run, going_on):
         raise Overtaken
     return going_on

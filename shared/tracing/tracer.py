@@ -11,14 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from shared.catalog import CatalogStore, Record
+from shared.catalog import CatalogStore, LastWrite, RecordName
 from shared.credits import Channel, Operation, StepRecords
 from shared.runs.artifacts import ArtifactMissing, RunArtifacts
 from shared.runs.model import Cursor
 from shared.runs.store import RunStore
-
-Place = tuple[str, str]
-"""The entity and the key of a record."""
 
 
 class RecordsForgotten(Exception):
@@ -55,7 +52,7 @@ class Tracer:
     artifacts: RunArtifacts
     catalog: CatalogStore
 
-    def records_written(self, operation: Operation) -> Iterator[Place]:
+    def records_written(self, operation: Operation) -> Iterator[RecordName]:
         """The entity and the key of each record that the operation wrote or deleted, each once, in a fixed order.
 
         A step of a run takes a request for the run, and one for each 4 MB of its prepared file that the step's records
@@ -67,7 +64,9 @@ class Tracer:
             yield from ((entity, key) for key in operation.keys[entity])
 
     def page(self, operation: Operation, limit: int, cursor: str | None = None) -> WrittenPage:
-        """Up to `limit` of them (`READ_BATCH` at most), beside the catalogue as it is now: one request of it.
+        """Up to `limit` of them (`READ_BATCH` at most), beside the catalogue as it is now: one request of it. What is
+        before the page is passed over in memory: a step holds a thousand records at most, so a page reads the run's
+        prepared file from where the step begins.
 
         Raises as `records_written` does, StoreUnavailable, and ValueError for a cursor that no page gave.
         """
@@ -76,11 +75,11 @@ class Tracer:
         if cursor is not None and not places:
             raise ValueError("the cursor is behind the last record")
         here = places[:limit]
-        standing = self.catalog.get_many(operation.workspace_id, here)
+        standing = self.catalog.last_written(operation.workspace_id, here)
         records = tuple(_written(operation, place, standing.get(place)) for place in here)
         return WrittenPage(records, str(first + limit) if len(places) > limit else None)
 
-    def _of_step(self, operation: Operation, step: StepRecords) -> Iterator[Place]:
+    def _of_step(self, operation: Operation, step: StepRecords) -> Iterator[RecordName]:
         run = None if operation.run_id is None else self.runs.get(operation.workspace_id, operation.run_id)
         if run is None:
             raise RecordsForgotten(operation.operation_id)
@@ -94,18 +93,18 @@ class Tracer:
             raise RecordsForgotten(operation.operation_id) from error
 
 
-def _written(operation: Operation, place: Place, standing: Record | None) -> WrittenRecord:
+def _written(operation: Operation, place: RecordName, standing: LastWrite | None) -> WrittenRecord:
     if standing is None:
         return WrittenRecord(*place, current=None)
     return WrittenRecord(*place, current=_stands(operation, standing))
 
 
-def _stands(operation: Operation, record: Record) -> bool:
+def _stands(operation: Operation, last: LastWrite) -> bool:
     """Whether the last write of the record was the operation's."""
     by_hand = operation.channel is Channel.PERSON and not operation.actions
     if by_hand:
-        return record.operation_id is None and record.updated_at >= operation.at
-    return record.operation_id == operation.operation_id
+        return last.operation_id is None and last.updated_at >= operation.at
+    return last.operation_id == operation.operation_id
 
 
 def _position(cursor: str | None) -> int:

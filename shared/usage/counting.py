@@ -20,7 +20,7 @@ from shared.dynamo.values import to_item
 from shared.dynamo.writes import Write, put_new
 from shared.times import Clock
 from shared.usage.store import add_figures, add_so_far
-from shared.usage.tally import Dimension, Figures, Place, tally
+from shared.usage.tally import Dimension, Figures, FiguresPlace, tally
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -56,11 +56,11 @@ class Bundle:
     """Operations that are counted in one transaction."""
 
     operations: dict[str, Operation] = field(default_factory=dict)
-    figures: dict[Place, Figures] = field(default_factory=dict)
+    figures: dict[FiguresPlace, Figures] = field(default_factory=dict)
     workspaces: set[str] = field(default_factory=set)
     grants: set[str] = field(default_factory=set)
 
-    def takes(self, operation: Operation, added: dict[Place, Figures]) -> bool:
+    def takes(self, operation: Operation, added: dict[FiguresPlace, Figures]) -> bool:
         """Whether the operation fits in beside the others."""
         items = (
             len(self.operations.keys() | {operation.operation_id})
@@ -70,7 +70,7 @@ class Bundle:
         grants = self.grants.union(draw.grant_id for draw in operation.drawn)
         return not self.operations or (items <= MAX_TRANSACTION_ITEMS and len(grants) <= _MOST_GRANTS)
 
-    def add(self, operation: Operation, added: dict[Place, Figures]) -> None:
+    def add(self, operation: Operation, added: dict[FiguresPlace, Figures]) -> None:
         self.operations[operation.operation_id] = operation
         self.workspaces.add(operation.workspace_id)
         self.grants.update(draw.grant_id for draw in operation.drawn)
@@ -134,7 +134,7 @@ class UsageCounter:
             pending = left
             (bundle,) = bundles(pending)
 
-    def _writes(self, operations: Sequence[Operation], figures: dict[Place, Figures]) -> list[Write]:
+    def _writes(self, operations: Sequence[Operation], figures: dict[FiguresPlace, Figures]) -> list[Write]:
         forget_at = int((self._clock() + REMEMBERED).timestamp())
         marks = [
             put_new(
@@ -144,7 +144,7 @@ class UsageCounter:
             for one in operations
         ]
         totals = {place: added for place, added in figures.items() if place.dimension is Dimension.TOTAL}
-        by_workspace: dict[str, list[Place]] = {}
+        by_workspace: dict[str, list[FiguresPlace]] = {}
         for place in totals:
             by_workspace.setdefault(place.workspace_id, []).append(place)
         return [

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, localcontext
 from enum import StrEnum
+from itertools import islice
 
 from shared.credits.ledger import Ledger
 from shared.credits.model import EXACT, GIVEN_AWAY, Balance, Grant
@@ -20,6 +21,14 @@ from shared.usage.tally import Dimension, Figures
 
 MOST_DAYS = 366
 """Days of a period at most: a leap year."""
+
+MOST_FIGURES = 50_000
+"""Figures that one report reads at most, one for each value and day: some 13 pages of 1 MB, and a third of the time
+that the API's function has (docs/measurements.md).
+"""
+
+MOST_GROUPS = 5_000
+"""Groups of one report at most: 500 to 600 bytes each in an answer that may have 6 MB."""
 
 
 class Grouping(StrEnum):
@@ -87,6 +96,20 @@ class UsageReport:
 
 
 @dataclass(frozen=True, slots=True)
+class TooMuchUsage:
+    """The period has more of what is `counted` (`figures`, one for each value and day, or `groups`) than one report
+    holds, which is `most`. A part of it can be reported.
+    """
+
+    counted: str
+    most: int
+
+
+class UnknownGrant(Exception):
+    """Figures name a grant that the ledger does not know. They are damaged, and their money cannot be told."""
+
+
+@dataclass(frozen=True, slots=True)
 class UsageRoom:
     """What it takes to report usage."""
 
@@ -96,9 +119,9 @@ class UsageRoom:
 
 def usage_of(
     room: UsageRoom, workspace_id: str, period: Period, grouping: Grouping, now: datetime
-) -> UsageReport | None:
-    """Reads what it takes: the account, its grants, and one query for each month. None when there is no such
-    workspace.
+) -> UsageReport | TooMuchUsage | None:
+    """Reads what it takes: the account, its grants, and one query for each month, or for each MB of it. None when there
+    is no such workspace. Raises UnknownGrant, StoreUnavailable and botocore's errors.
 
     What was counted is read first and what was consumed last, so that nothing is missing in between without being told
     as pending. Grants are written before anything is drawn on them.
@@ -107,12 +130,16 @@ def usage_of(
     so_far = room.store.so_far(workspace_id)
     # What was there at the end of a day follows from the month up to it.
     first = seen.first.replace(day=1) if grouping is Grouping.DAY else seen.first
-    rows = list(room.store.figures(workspace_id, _DIMENSIONS[grouping], first, seen.last))
+    figures = room.store.figures(workspace_id, _DIMENSIONS[grouping], first, seen.last)
+    rows = list(islice(figures, MOST_FIGURES + 1))
+    if len(rows) > MOST_FIGURES:
+        return TooMuchUsage("figures", MOST_FIGURES)
     grants = room.ledger.grants(workspace_id)
     balance = room.ledger.balance(workspace_id)
     if balance is None:
         return None
-    return usage_report(period, seen, grouping, rows, grants, so_far, balance)
+    report = usage_report(period, seen, grouping, rows, grants, so_far, balance)
+    return report if len(report.groups) <= MOST_GROUPS else TooMuchUsage("groups", MOST_GROUPS)
 
 
 def usage_report(
@@ -125,7 +152,7 @@ def usage_report(
     balance: Balance,
 ) -> UsageReport:
     """`rows` are the figures of the grouping's dimension within what can be `seen` of the period, and for days from the
-    first of the month on.
+    first of the month on. Raises UnknownGrant.
     """
     by_value: dict[str, Figures] = {}
     if grouping is Grouping.DAY:
@@ -166,7 +193,9 @@ class _Prices:
     def group(self, value: str, figures: Figures) -> Group:
         free, paid = _Worth(), _Worth()
         for grant_id, credits in figures.drawn.items():
-            grant = self._grants[grant_id]
+            grant = self._grants.get(grant_id)
+            if grant is None:
+                raise UnknownGrant(f"{grant_id}, which paid for {credits} credits of {value!r} by the usage figures")
             (free if grant.kind in GIVEN_AWAY else paid).add(credits, grant)
         return Group(
             value=value,

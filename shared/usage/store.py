@@ -11,7 +11,7 @@ from shared import keys
 from shared.dynamo.values import from_item, to_attribute
 from shared.dynamo.writes import Write
 from shared.keys import Item, Key
-from shared.usage.tally import COUNTS, Dimension, Figures, Place
+from shared.usage.tally import COUNTS, Dimension, Figures, FiguresPlace
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -44,13 +44,13 @@ def midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def add_figures(table: str, place: Place, figures: Figures) -> Write:
+def add_figures(table: str, place: FiguresPlace, figures: Figures) -> Write:
     """Adds to what is kept at a place."""
     added = figures.counts() | {_DRAWN + grant_id: credits for grant_id, credits in figures.drawn.items()}
     return _add(table, keys.usage(place.workspace_id, midnight(place.day), place.dimension, place.value), added)
 
 
-def add_so_far(table: str, totals: Mapping[Place, Figures]) -> Write:
+def add_so_far(table: str, totals: Mapping[FiguresPlace, Figures]) -> Write:
     """Adds to what was counted of one workspace in all; `totals` are its figures of `Dimension.TOTAL`."""
     (workspace_id,) = {place.workspace_id for place in totals}
     added = {

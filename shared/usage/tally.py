@@ -81,7 +81,7 @@ COUNTS = tuple(name for name in Figures.__dataclass_fields__ if name != "drawn")
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class FiguresPlace:
     """Where figures are kept: what one value of a dimension comes to on one day (UTC)."""
 
     workspace_id: str
@@ -90,7 +90,7 @@ class Place:
     value: str
 
 
-def tally(operation: Operation) -> dict[Place, Figures]:
+def tally(operation: Operation) -> dict[FiguresPlace, Figures]:
     """What the operation adds, and where."""
     parts = _by_entity(operation)
     whole = Figures.total(parts.values())
@@ -103,7 +103,7 @@ def tally(operation: Operation) -> dict[Place, Figures]:
     }
     day = operation.at.astimezone(UTC).date()
     return {
-        Place(operation.workspace_id, day, dimension, value): figures
+        FiguresPlace(operation.workspace_id, day, dimension, value): figures
         for dimension, by_value in values.items()
         for value, figures in by_value.items()
         if figures

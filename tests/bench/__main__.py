@@ -200,6 +200,9 @@ def _usage(report: Report, workbench: Workbench) -> None:
     with report.console.status(f"Asking for a month of {usage.MILLION:,} operations"):
         answers = list(bench.answers())
     report.show("Usage of a month", answers)
+    with report.console.status("Asking for as much as one call may read"):
+        most = list(bench.most())
+    report.show("The largest report", most)
 
 
 def _exporting(report: Report, folder: Path) -> None:

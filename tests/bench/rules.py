@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from functions.rule_runner.handler import Group, grouped
+from functions.rule_runner.handler import WorkspaceBatch, grouped
 from shared.catalog import CatalogStore, to_record
 from shared.catalog.records import record_size
 from shared.credits import Ledger, PriceList
@@ -195,7 +195,7 @@ class Bench:
         return SERIAL.write(self._workbench, records, network), TRANSACTIONS.write(self._workbench, records, network)
 
 
-def _attend(room: BacklogRoom, workspace_id: str, group: Group) -> None:
+def _attend(room: BacklogRoom, workspace_id: str, group: WorkspaceBatch) -> None:
     """What the rule runner does for a workspace (see its handler)."""
     changes = [(change, group.records[place]) for place, change in group.changes.items()]
     at = max(record.updated_at for _, record in changes)

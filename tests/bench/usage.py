@@ -7,7 +7,9 @@ answer for them.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -18,9 +20,9 @@ from shared.channels import Channel
 from shared.credits import Action, Draw, Grant, GrantKind, Ledger, Operation, OperationKind, RecordCounts
 from shared.ids import grant_id, operation_id
 from shared.times import utc_now
-from shared.usage import Dimension, Figures, Grouping, UsageCounter
+from shared.usage import MOST_FIGURES, Dimension, Figures, Grouping, UsageCounter
 from shared.usage.store import add_figures, add_so_far
-from shared.usage.tally import NONE, Place
+from shared.usage.tally import NONE, FiguresPlace
 from shared.workspaces.store import Opened, WorkspaceStore
 from tests.bench.api import Api, Request
 from tests.bench.report import Figure, at_most, exactly
@@ -109,6 +111,26 @@ class Bench:
             assert (total["operations"], total["credits"]) == (COUNTED, COUNTED), total
             yield exactly(f"a month of {COUNTED:,} by {grouping}: requests", of_few, requests)
 
+    def most(self) -> Iterator[Figure]:
+        """About as much as one report may read: a month of so many actors, each on every day."""
+        shop, actors = self._open(), MOST_FIGURES // DAYS
+        items = [
+            add_figures(
+                USAGE_TABLE, FiguresPlace(shop.workspace_id, shop.day(day), Dimension.ACTOR, f"key_{number:026d}"), each
+            )
+            for number in range(actors)
+            for each in [_figures(shop, PER_1000)]
+            for day in range(DAYS)
+        ]
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(self._send, items))
+        before = time.process_time()
+        requests, read_units, _ = self._ask(shop, Grouping.ACTOR)
+        seconds = time.process_time() - before
+        yield Figure(f"{len(items):,} figures: requests", requests)
+        yield Figure(f"{len(items):,} figures: read units", read_units)
+        yield Figure(f"{len(items):,} figures: processor time", seconds, "s", digits=2)
+
     def _ask(self, shop: Shop, grouping: Grouping) -> tuple[int, float, Mapping[str, Any]]:
         """The requests and read units that an answer takes of a function that starts cold, and its total."""
         self._api.forget()
@@ -162,14 +184,14 @@ class Bench:
 
     def _put_a_million(self, shop: Shop) -> None:
         """The figures of a month of a million operations, a credit each, as evenly as whole numbers are."""
-        totals: dict[Place, Figures] = {}
+        totals: dict[FiguresPlace, Figures] = {}
         for day in range(DAYS):
             of_day = _share(MILLION, DAYS, day)
             for dimension, values in VALUES.items():
                 for number in range(values):
                     figures = _figures(shop, _share(of_day, values, number))
                     value = NONE if dimension is Dimension.TOTAL else f"{dimension}-{number}"
-                    place = Place(shop.workspace_id, shop.day(day), dimension, value)
+                    place = FiguresPlace(shop.workspace_id, shop.day(day), dimension, value)
                     self._send(add_figures(USAGE_TABLE, place, figures))
                     if dimension is Dimension.TOTAL:
                         totals[place] = figures

@@ -22,6 +22,7 @@ from shared.credits.operations import put_operation
 from shared.credits.withdrawals import Withdrawal, Withdrawn
 from shared.ids import operation_id
 from shared.tracing import RecordsForgotten
+from shared.usage.store import SoFar, UsageStore
 from shared.usage.tally import Dimension
 from shared.workspaces.directory import WorkspaceDirectory
 from shared.workspaces.store import Opened, WorkspaceStore
@@ -262,6 +263,30 @@ def usage_figures_are_no_numbers(here: Audited) -> None:
     here.edit(usage(here), keys.usage(here.workspace_id, MORNING, Dimension.TOTAL, "-"), credits="many")
 
 
+def what_was_counted_in_all_is_edited_up(here: Audited) -> None:
+    here.edit(usage(here), keys.usage_so_far(here.workspace_id), credits=1000)
+
+
+def what_was_counted_in_all_is_removed(here: Audited) -> None:
+    here.remove(usage(here), keys.usage_so_far(here.workspace_id))
+
+
+def what_left_in_a_month_is_edited(here: Audited) -> None:
+    here.edit(usage(here), keys.usage_so_far(here.workspace_id), **{f"left_{MORNING:%Y-%m}": 1})
+
+
+def an_expiry_is_booked_twice(here: Audited) -> None:
+    (expiry,) = (one for one in here.account.operations() if one.kind is OperationKind.EXPIRY)
+    copy = replace(expiry, operation_id=operation_id(expiry.at, "another identifier"))
+    here.put(credit(here), put_operation(credit(here), copy).request["Put"]["Item"])
+
+
+def a_settlement_is_booked_twice(here: Audited) -> None:
+    (settlement,) = (one for one in here.account.operations() if one.kind is OperationKind.SETTLEMENT)
+    copy = replace(settlement, operation_id=operation_id(settlement.at, "another identifier"))
+    here.put(credit(here), put_operation(credit(here), copy).request["Put"]["Item"])
+
+
 DAMAGES: list[tuple[Callable[[Audited], None], str]] = [
     (available_is_edited, "available"),
     (consumed_is_edited, "granted - expired - void"),
@@ -269,7 +294,9 @@ DAMAGES: list[tuple[Callable[[Audited], None], str]] = [
     (the_remainder_of_a_grant_is_edited, "available"),
     (a_debt_is_edited_away, "consumed"),
     (an_operation_is_removed, "consumed"),
-    (an_operation_is_doubled, "consumed"),
+    (an_operation_is_doubled, "one entry of each api_call"),
+    (an_expiry_is_booked_twice, "one entry of each expiry gr_"),
+    (a_settlement_is_booked_twice, "one entry of each settlement gr_"),
     (an_entry_is_copied_as_it_is, "an entry lies under its own identifier"),
     (the_credits_of_an_operation_are_edited, "an entry draws what it costs"),
     (what_an_operation_drew_is_edited, "an entry draws what it costs"),
@@ -295,6 +322,9 @@ DAMAGES: list[tuple[Callable[[Audited], None], str]] = [
     (usage_figures_are_edited_down, "usage figures are what the log comes to"),
     (usage_figures_are_no_numbers, "usage figures can be read"),
     (usage_figures_by_kind_are_edited, "usage figures by kind add up to the total"),
+    (what_was_counted_in_all_is_edited_up, "usage figures in all are what the months come to"),
+    (what_was_counted_in_all_is_removed, "usage figures in all are what the months come to"),
+    (what_left_in_a_month_is_edited, "usage figures in all are what the months come to"),
 ]
 
 
@@ -349,6 +379,39 @@ def test_usage_figures_that_are_behind_are_brought_up_to_the_log(books: Audited)
     audit = books.audit()
     assert (audit.differences, audit.repaired) == ((), 1)
     assert books.audit().repaired == 0
+
+
+class CountingMeanwhile(UsageStore):
+    """Figures that go on being counted while an audit is between two looks at them."""
+
+    def __init__(self, here: Audited, charges: Iterator[str]) -> None:
+        super().__init__(here.dynamodb, usage(here))
+        self._here, self._charges = here, charges
+
+    def so_far(self, workspace_id: str) -> SoFar:
+        self._count()
+        found = super().so_far(workspace_id)
+        self._count()
+        return found
+
+    def _count(self) -> None:
+        for name in self._charges:
+            self._here.charge(name)
+            self._here.count_usage()
+            return
+
+
+def test_what_is_counted_while_the_figures_are_compared_is_no_damage(books: Audited) -> None:
+    names = iter([f"meanwhile {number}" for number in range(6)])
+    figures = replace(books.room.usage, store=CountingMeanwhile(books, names))
+    assert figures.check_so_far(books.workspace_id, books.account.clock()).differences == ()
+    # The first look was enough, though something was counted on either side of it.
+    assert len(list(names)) == 4
+    what_was_counted_in_all_is_edited_up(books)
+    more = iter([f"more {number}" for number in range(2)])
+    figures = replace(books.room.usage, store=CountingMeanwhile(books, more))
+    (difference,) = figures.check_so_far(books.workspace_id, books.account.clock()).differences
+    assert difference.found == "credits 1006"
 
 
 def test_figures_of_long_ago_are_only_told_of(books: Audited) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shared.catalog import put_record
-from shared.credits import OperationFilter, OperationLog, OutOfCredits
+from shared.credits import OperationFilter, OperationLog, OutOfCredits, Plan
 from shared.dynamo.transactions import NotStorable
 from shared.runs import planning
 from shared.runs.commands import STALLED_AFTER, NotPossible, cancel_run, resume_run
@@ -118,6 +118,45 @@ def test_a_run_that_nobody_works_on_any_more_can_be_resumed(open_account: OpenAc
     assert ringing.step_at == clock()
     assert isinstance(resumed(story), NotPossible)
     assert story.work().state is RunState.FINISHED
+    story.check()
+
+
+def test_a_message_that_was_stuck_for_weeks_charges_into_no_month_that_is_over(
+    open_account: OpenAccount, clock: HandClock
+) -> None:
+    """As one that is sent back from the dead letters: nobody has resumed the run."""
+    story = Import.start(open_account(500), a_feed(300))
+    assert story.work(out_of_time=lambda: True).state is RunState.RUNNING
+    before = {each.operation_id for each in story.account.operations()}
+    assert before
+    clock.advance(days=30)
+    sent_back = clock()
+    assert story.work().state is RunState.FINISHED
+    late = [each for each in story.account.operations() if each.operation_id not in before]
+    assert late
+    assert all(each.at >= sent_back for each in late)
+    story.check()
+
+
+def test_workers_that_meet_at_a_run_that_stood_still_write_each_step_once(
+    open_account: OpenAccount, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each dates the step anew, by a clock of its own, and the cursor lets one of them through."""
+    story = Import.start(open_account(500), a_feed(150))
+    clock.advance(seconds=STALLED_AFTER.total_seconds())
+    shop = story.workshop()
+    commit = shop.ledger.commit
+
+    def slow(plan: Plan) -> Any:
+        monkeypatch.setattr(shop.ledger, "commit", commit)
+        clock.advance(seconds=1)
+        assert story.work().state is RunState.FINISHED
+        return commit(plan)
+
+    monkeypatch.setattr(shop.ledger, "commit", slow)
+    run = work(shop, story.run.workspace_id, story.run.run_id, lambda: False)
+    assert run is not None
+    assert run.state is RunState.FINISHED
     story.check()
 
 

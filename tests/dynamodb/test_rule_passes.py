@@ -687,6 +687,22 @@ def test_a_pass_that_lost_its_worker_is_rung_for(open_account: OpenAccount, cloc
     story.check()
 
 
+def test_a_message_that_was_stuck_for_weeks_charges_into_no_month_that_is_over(
+    open_account: OpenAccount, clock: HandClock
+) -> None:
+    story = Passing.start(open_account(1000), products(200))
+    assert story.work(out_of_time=lambda: True).state is PassState.RUNNING
+    before = {each.operation_id for each in story.account.operations()}
+    assert before
+    clock.advance(days=30)
+    sent_back = clock()
+    assert story.work().state is PassState.FINISHED
+    late = [each for each in story.account.operations() if each.operation_id not in before]
+    assert late
+    assert all(each.at >= sent_back for each in late)
+    story.check()
+
+
 def test_what_is_over_is_not_resumed(open_account: OpenAccount, clock: HandClock) -> None:
     story = Passing.start(open_account(1000), products(10))
     story.work()

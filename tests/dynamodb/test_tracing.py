@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -154,6 +155,22 @@ def in_batch(account: Account, items: Sequence[BatchItem]) -> Operation:
     assert (operation.actor, operation.credits) == ("person_1", 3)
     assert operation.records["product"].credits == 3
     return operation
+
+
+def test_what_a_record_says_stays_where_it_is(open_account: OpenAccount) -> None:
+    """Records may have 400 KB each, and a page has a hundred."""
+    account = open_account(1000)
+    made = edited(account, "a", Replace({"title": "A" * 100_000}))
+    dynamodb = account.world.dynamodb()
+    came: list[str] = []
+
+    def note(parsed: dict[str, Any], **_: Any) -> None:
+        came.extend(name for items in parsed["Responses"].values() for item in items for name in item)
+
+    dynamodb.meta.events.register("after-call.dynamodb.BatchGetItem", note)
+    page = tracer_of(account, account.world.catalog(dynamodb)).page(made, 10)
+    assert page.records == (WrittenRecord("product", "a", current=True),)
+    assert sorted(came) == ["operation_id", "pk", "sk", "updated_at"]
 
 
 def test_what_writes_no_records_has_none(open_account: OpenAccount) -> None:

@@ -8,26 +8,34 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared import keys
+from shared.audits.figures import UsageBooks
+from shared.audits.reading import BooksReader
 from shared.channels import Channel
 from shared.credits import Action, Draw, GrantKind, Operation, OperationKind
 from shared.dynamo.transactions import StoreUnavailable
+from shared.dynamo.values import to_item
 from shared.ids import new_workspace_id, operation_id
 from shared.usage import (
     Counted,
+    Dimension,
     Grouping,
     Period,
+    TooMuchUsage,
+    UnknownGrant,
     UsageCounter,
+    UsageReport,
     UsageRoom,
     UsageStore,
+    report,
     usage_of,
 )
 from shared.usage.counting import REMEMBERED
@@ -274,11 +282,11 @@ def test_a_month_of_an_account_is_read_in_four_requests(
     period = Period(today.replace(day=1), today.replace(day=31))
     told = usage_of(room, account.workspace_id, period, Grouping.DAY, clock())
     assert len(line.requests) == 4
-    assert told is not None
+    assert isinstance(told, UsageReport)
     assert (told.pending_credits, told.total.figures.credits) == (5, 15)
     counter.count(log)
     told = usage_of(room, account.workspace_id, period, Grouping.DAY, clock())
-    assert told is not None
+    assert isinstance(told, UsageReport)
     assert told.pending_credits == 0
     assert (told.total.free_credits, told.total.paid_credits) == (10, 10)
     assert told.total.cost == {"EUR": Decimal("0.080")}
@@ -302,6 +310,125 @@ def test_the_days_of_some_months_are_read_as_asked_for(books: Books) -> None:
     assert seen(date(2026, 2, 1), date(2026, 2, 28)) == [days[1].date()]
     assert seen(date(2026, 1, 31), date(2026, 2, 1)) == [days[0].date(), days[1].date()]
     assert seen(date(2026, 2, 2), date(2026, 2, 28)) == []
+
+
+def put_figures(books: Books, values: int, first: date, days: int) -> None:
+    """So many actors with figures on each of so many days, in bulk."""
+    at = datetime.combine(first, time(), UTC)
+    items = [
+        keys.usage(books.workspace_id, at + timedelta(days=day), Dimension.ACTOR, f"key_{number}").attributes()
+        | to_item({"operations": 1, "credits": 1})
+        for number in range(values)
+        for day in range(days)
+    ]
+    client = plain_dynamodb(books.world)
+    for start in range(0, len(items), 25):
+        puts: Any = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]
+        client.batch_write_item(RequestItems={books.world.usage_table: puts})
+
+
+def test_what_one_request_reads_is_bounded_and_a_part_of_it_can_be_had(
+    open_account: Callable[[int], Account], clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "MOST_FIGURES", 300)
+    account = open_account(10)
+    books = Books(account.world, account.workspace_id)
+    first = MORNING.date()
+    clock.advance(days=80)
+    put_figures(books, values=10, first=first, days=60)
+    client = account.world.dynamodb()
+    line = Line(client)
+    room = UsageRoom(UsageStore(client, account.world.usage_table), account.ledger(client))
+
+    def told(days: int, grouping: Grouping = Grouping.ACTOR) -> UsageReport | TooMuchUsage | None:
+        line.requests.clear()
+        period = Period(first, first + timedelta(days=days - 1))
+        return usage_of(room, account.workspace_id, period, grouping, clock())
+
+    assert told(31) == TooMuchUsage("figures", 300)
+    within = told(30)
+    assert isinstance(within, UsageReport)
+    assert (len(within.groups), within.total.figures.credits) == (10, 300)
+    # By day there is nothing of them to be read.
+    assert isinstance(told(60, Grouping.DAY), UsageReport)
+
+
+def test_figures_are_read_no_further_than_it_takes_to_know_that_they_are_too_many(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "MOST_FIGURES", 100)
+    books = Books(world, new_workspace_id(datetime(2026, 2, 1, tzinfo=UTC)))
+    put_figures(books, values=20, first=date(2026, 2, 1), days=28)
+    put_figures(books, values=20, first=date(2026, 3, 1), days=3)
+    client = books.world.dynamodb()
+    line = Line(client)
+    room = UsageRoom(UsageStore(client, books.world.usage_table), Account(books.world, 1).ledger(client))
+    assert usage_of(room, books.workspace_id, Period(*DAYS), Grouping.ACTOR, NOW) == TooMuchUsage("figures", 100)
+    # What was counted in all, and February: neither March, nor grants, nor the account.
+    assert len(line.requests) == 2
+
+
+def test_the_groups_of_an_answer_are_bounded(
+    open_account: Callable[[int], Account], clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "MOST_GROUPS", 30)
+    account = open_account(10)
+    books = Books(account.world, account.workspace_id)
+    first = MORNING.date()
+    put_figures(books, values=30, first=first, days=2)
+    client = plain_dynamodb(account.world)
+    room = UsageRoom(books.store, account.ledger(client))
+
+    def told() -> UsageReport | TooMuchUsage | None:
+        return usage_of(room, account.workspace_id, Period(first, first), Grouping.ACTOR, clock())
+
+    within = told()
+    assert isinstance(within, UsageReport)
+    assert len(within.groups) == 30
+    put_figures(books, values=31, first=first, days=1)
+    assert told() == TooMuchUsage("groups", 30)
+
+
+def test_a_grant_that_nobody_has_given_is_named(open_account: Callable[[int], Account], clock: HandClock) -> None:
+    """Figures that were damaged: their money is unknown, and no wrong one is told."""
+    account = open_account(10)
+    books = Books(account.world, account.workspace_id)
+    odd = books.operation(at=MORNING, operation_id=operation_id(MORNING, "odd"), actor="key_1")
+    books.counter().count([replace(odd, drawn=(Draw("gr_never", 2, Decimal(0), "EUR"),))])
+    room = UsageRoom(books.store, account.ledger())
+    period = Period(MORNING.date(), MORNING.date())
+    with pytest.raises(UnknownGrant, match="gr_never, which paid for 2 credits of 'key_1'"):
+        usage_of(room, account.workspace_id, period, Grouping.ACTOR, clock())
+
+
+def test_an_audit_names_a_grant_of_the_figures_that_nobody_has_given(
+    open_account: Callable[[int], Account], clock: HandClock
+) -> None:
+    """All sums are right, and one credit's worth of money is somebody else's."""
+    account = open_account(10)
+    world = account.world
+    account.ledger().commit(account.plan("charge", 5))
+    books = Books(world, account.workspace_id)
+    log = account.operations()
+    books.counter().count(log)
+    client = plain_dynamodb(world)
+    usage = UsageBooks(books.store, books.counter(), BooksReader(client, world.credit_table, AT_ONCE))
+    month = MORNING.date().replace(day=1)
+    (entry,) = log
+    logged = {f"{entry.at.date()}": usage.sums_of(entry)}
+    assert usage.check(account.workspace_id, month, logged, clock()).differences == ()
+
+    (grant,) = account.ledger().grants(account.workspace_id)
+    client.update_item(
+        TableName=world.usage_table,
+        Key=keys.usage(account.workspace_id, MORNING, Dimension.KIND, OperationKind.API_CALL).attributes(),
+        UpdateExpression="SET drawn_gr_never = :one ADD #right :less",
+        ExpressionAttributeNames={"#right": f"drawn_{grant.grant_id}"},
+        ExpressionAttributeValues=to_item({":one": 1, ":less": -1}),
+    )
+    (found,) = usage.check(account.workspace_id, month, logged, clock()).differences
+    assert (found.rule, found.found) == ("usage figures name grants that were given", "gr_never")
+    assert found.where == f"{MORNING.date()}, kind api_call"
 
 
 def test_nobody_s_usage_is_nothing(world: World) -> None:

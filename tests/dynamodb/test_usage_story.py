@@ -24,10 +24,10 @@ from shared.credits.model import RefusalReason
 from shared.credits.restitutions import Restitution
 from shared.credits.withdrawals import Withdrawal
 from shared.ids import fingerprint, operation_id
-from shared.usage import Grouping, Period, UsageCounter, UsageRoom, UsageStore, usage_of
+from shared.usage import Grouping, Period, UsageCounter, UsageReport, UsageRoom, UsageStore, usage_of
 from tests.support.faults import Killed, Line, Script, killed_after_sending, killed_before_sending
 from tests.support.money import AT_ONCE, MORNING, Account, HandClock, World, plain_dynamodb
-from tests.support.recount import Figures, usage_by
+from tests.support.recount import RecountedFigures, usage_by
 
 CAP = 15
 LAST_INSTANT = timedelta(milliseconds=1)
@@ -272,20 +272,20 @@ def check(history: History, period: Period, log: list[dict[str, Any]]) -> None:
     totals = []
     for grouping in Grouping:
         report = usage_of(room, account.workspace_id, period, grouping, history.now)
-        assert report is not None
+        assert isinstance(report, UsageReport)
         view = UsageView.of(report).model_dump()
-        told = {group["value"]: Figures.told(group) for group in view["groups"]}
+        told = {group["value"]: RecountedFigures.told(group) for group in view["groups"]}
         wanted = usage_by(grouping.value, inside, kinds)
         assert {value: figures for value, figures in told.items() if figures.numbers} == wanted
         assert view["pending_credits"] == 0
-        totals.append(Figures.told(view["total"]))
+        totals.append(RecountedFigures.told(view["total"]))
         if grouping is Grouping.DAY:
             check_days(history, view["groups"])
     assert all(total == totals[0] for total in totals)
-    assert [totals[0]] == (list(_whole(inside, kinds)) or [Figures()])
+    assert [totals[0]] == (list(_whole(inside, kinds)) or [RecountedFigures()])
 
 
-def _whole(inside: list[dict[str, Any]], kinds: dict[str, str]) -> list[Figures]:
+def _whole(inside: list[dict[str, Any]], kinds: dict[str, str]) -> list[RecountedFigures]:
     """All of the entries as those of one month."""
     return list(usage_by("month", [entry | {"at": "2026-01"} for entry in inside], kinds).values())
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from shared.automation.announcing import running_low
+from shared.credits import Balance
+from shared.times import utc_now
 from tests.support.api import Caller, top_up
 from tests.support.listening import Listener, listening
 from tests.support.waiting import until
@@ -30,6 +33,23 @@ def kinds(events: list[dict[str, Any]]) -> list[str]:
 
 def thresholds(events: list[dict[str, Any]]) -> list[int]:
     return [event["detail"]["threshold"] for event in events if event["detail-type"] == "Credits Low"]
+
+
+def a_balance(workspace_id: str) -> Balance:
+    """A new workspace's account, just under half of its credits."""
+    return Balance(
+        workspace_id=workspace_id,
+        available=2_499,
+        owed=0,
+        granted=5_000,
+        consumed=2_501,
+        expired=0,
+        void=0,
+        revision=1,
+        base=5_000,
+        level=50,
+        grants=(),
+    )
 
 
 def test_the_end_of_credits_and_their_return_are_announced_to_the_bus_and_the_topic(
@@ -80,6 +100,22 @@ def test_each_threshold_is_announced_once_and_again_after_a_grant(
     ]
     assert len({one["announcement_id"] for one in low}) == 5
     until(lambda: len(listener.notifications(customer.workspace_id)) == 5)
+
+
+def test_what_could_not_be_announced_at_once_is_announced_from_its_queue_and_once(
+    listener: Listener, customer: Caller, spend: Spend, stack: EmbeddedStack
+) -> None:
+    waiting = running_low(a_balance(customer.workspace_id), 50, utc_now())
+    body = json.dumps(waiting.document())
+    stack.aws.sqs().send_message(QueueUrl=stack.outputs["AnnouncementQueueUrl"], MessageBody=body)
+    until(lambda: len(listener.notifications(customer.workspace_id)) == 1)
+    (event,) = listener.events(customer.workspace_id)
+    assert event["detail"] == waiting.document()
+    # The stream tells of the same crossing, and of the next one.
+    spend(customer, 2_501)
+    spend(customer, 1_500)
+    until(lambda: thresholds(listener.events(customer.workspace_id))[-1] == 20)
+    assert thresholds(listener.events(customer.workspace_id)) == [50, 20]
 
 
 def test_one_charge_that_crosses_several_thresholds_announces_each_the_highest_first(

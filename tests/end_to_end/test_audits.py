@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from shared import keys
+from shared.people.pace import REPORT_PACE, PaceLimits, PaceStore
+from shared.times import utc_now
 from shared.workspaces.directory import WorkspaceDirectory
-from tests.support.api import Caller, define, expect, top_up, upload, wait
+from tests.support.api import Caller, define, expect, fields, refusal, top_up, upload, wait
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -99,3 +102,32 @@ def test_an_audit_is_asked_for_once_for_each_idempotency_key(customer: Caller) -
 def test_what_is_no_audit_is_not_found(customer: Caller) -> None:
     expect(customer("GET", "/audits/audit_01KAN2QJ9V3X5Z7B1D4F6H8K0M"), 404)
     expect(customer("GET", "/audits?cursor=nonsense"), 422)
+
+
+def test_an_audit_takes_no_wishes(customer: Caller) -> None:
+    assert fields(customer("POST", "/audits", {"x": 1})) == ["x"]
+    assert fields(customer("POST", "/audits", {"x": 1}, Idempotency_Key="odd")) == ["x"]
+    assert refusal(customer("POST", "/audits", b"{"), 400) == "malformed-request"
+    assert fields(customer("POST", "/audits", b"[]")) == ["body"]
+    assert customer.get("/audits")["items"] == []
+    asked = expect(customer("POST", "/audits", {}), 202).json()
+    assert over(customer, asked["audit_id"])["state"] == "finished"
+
+
+def test_audits_are_begun_only_so_often_for_those_who_ask(
+    customer: Caller, dynamodb: DynamoDBClient, tables: Tables
+) -> None:
+    last, now = audited(customer), utc_now()
+    pace = PaceStore(dynamodb, tables.work, PaceLimits(per_hour=1_000, per_day=1_000))
+    for at in (now, now + timedelta(hours=1)):
+        # As if the others had been begun already, also if the next hour or day begins meanwhile.
+        assert pace.count_on(keys.audits_asked_on_day(customer.workspace_id, at), REPORT_PACE.per_hour, at) is None
+    refused = customer("POST", "/audits", Idempotency_Key="too many")
+    assert refusal(refused, 429) == "too-many-requests"
+    assert 0 < int(refused.headers["Retry-After"]) <= 3_600
+    assert refused.json()["detail"].startswith(
+        "Audits of a workspace, which are free, are begun 12 times within an hour"
+    )
+    # Nothing else has to wait for it: what was made is read, and exports are begun.
+    assert customer.get("/audits")["items"] == [last]
+    expect(customer("POST", "/exports", {}), 202)

@@ -23,7 +23,7 @@ import pytest
 from pyarrow import parquet
 
 from tests.support.api import Caller, expect, fields, refusal
-from tests.support.recount import WIDE, Figures, usage_by
+from tests.support.recount import WIDE, RecountedFigures, usage_by
 from tests.support.story import CORRECTED, RUNS_AS_A_FORMULA, Story, pages, story_of
 from tests.support.waiting import until
 
@@ -212,11 +212,11 @@ def test_usage_is_a_recount_of_the_log(
 ) -> None:
     view = usage(group_by)
     kinds = {grant["grant_id"]: grant["kind"] for grant in account["grants"]}
-    told = {group["value"]: Figures.told(group) for group in view["groups"]}
+    told = {group["value"]: RecountedFigures.told(group) for group in view["groups"]}
     assert len(told) == len(view["groups"])
     assert told == usage_by(group_by, log, kinds)
     assert (view["pending_credits"], view["group_by"]) == (0, group_by)
-    assert [Figures.told(view["total"])] == list(usage_by("month", log, kinds).values())
+    assert [RecountedFigures.told(view["total"])] == list(usage_by("month", log, kinds).values())
 
 
 def test_usage_by_day_tells_what_came_and_what_was_left(
@@ -325,7 +325,7 @@ def test_money_is_the_same_to_its_last_decimal(
             currency, amount = part["currency"], Decimal(part["amount"])
             if amount:
                 of_the_log[currency] = WIDE.add(of_the_log.get(currency, Decimal(0)), amount)
-    told = Figures.told(usage("kind")["total"])
+    told = RecountedFigures.told(usage("kind")["total"])
     worth = dict(told.cost)
     for currency, amount in told.free_value.items():
         worth[currency] = WIDE.add(worth.get(currency, Decimal(0)), amount)

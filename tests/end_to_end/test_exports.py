@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,19 @@ import httpx
 import pyarrow.parquet
 import pytest
 
+from shared import keys
 from shared.months import Month
+from shared.people.pace import REPORT_PACE, PaceLimits, PaceStore
 from shared.times import to_rfc3339, utc_now
 from tests.support.api import Caller, expect, fields, law_4, refusal, top_up
 from tests.support.functions import failed
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
     from productsync.stack import EmbeddedStack
+    from tests.support.stack import Tables
 
 pytestmark = pytest.mark.stack
 
@@ -142,6 +148,21 @@ def test_a_repeated_call_is_answered_the_same_and_exports_once(finance: Caller) 
     assert again.json() == first.json()
     assert again.headers["Idempotency-Replayed"] == "true"
     assert len(finance.get("/exports")["items"]) == 1
+
+
+def test_exports_are_begun_only_so_often_for_those_who_ask(
+    finance: Caller, dynamodb: DynamoDBClient, tables: Tables
+) -> None:
+    last, now = finished(finance, ask(finance)), utc_now()
+    pace = PaceStore(dynamodb, tables.work, PaceLimits(per_hour=1_000, per_day=1_000))
+    for at in (now, now + timedelta(hours=1)):
+        # As if the others had been begun already, also if the next hour or day begins meanwhile.
+        assert pace.count_on(keys.exports_asked_on_day(finance.workspace_id, at), REPORT_PACE.per_hour, at) is None
+    refused = finance("POST", "/exports", {"month": str(Month.of(now).previous)})
+    assert refusal(refused, 429) == "too-many-requests"
+    assert 0 < int(refused.headers["Retry-After"]) <= 3_600
+    assert "Exports of a workspace" in refused.json()["detail"]
+    assert [one["export_id"] for one in finance.get("/exports")["items"]] == [last["export_id"]]
 
 
 def test_a_file_is_fetched_by_its_own_address_alone(finance: Caller) -> None:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import jwt
+import pytest
+
+from shared.people.pace import PaceLimits, PaceStore
+from shared.times import utc_now
 from tests.support.api import Caller, define, expect, fields, refusal, upload, wait
+from tests.support.people import person_of
 
 if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
     from productsync.stack import EmbeddedStack
+    from tests.support.stack import Tables
 
 FEED = b"sku,title\na,one\nb,two\nc,three\n"
 CHANGED = b"sku,title\na,one\nb,TWO\nc,three\nd,four\n"
@@ -85,3 +95,37 @@ def test_a_cursor_of_another_listing_is_refused(customer: Caller) -> None:
     (step,) = customer.get(f"/operations?run_id={run_of(customer, FEED)}")["items"]
     for cursor in ("bTg", "OTk", "LTE"):
         assert fields(customer("GET", f"/operations/{step['operation_id']}/records?cursor={cursor}")) == ["cursor"]
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_the_records_of_an_operation_are_free_and_asked_for_no_faster_than_a_hand_could(
+    stack: EmbeddedStack,
+    operator: Caller,
+    customer: Caller,
+    dynamodb: DynamoDBClient,
+    tables: Tables,
+    *,
+    by_hand: bool,
+) -> None:
+    made = expect(customer("PUT", "/records/product/a", {"attributes": {"title": "A"}}), 201)
+    path = f"/operations/{made.headers['X-Operation-Id']}/records"
+    entry = customer.get(f"/operations/{made.headers['X-Operation-Id']}")
+    caller, name = customer, entry["actor"]
+    if by_hand:
+        caller = person_of(stack, operator, customer.workspace_id)
+        name = f"person_{jwt.decode(caller.key, options={'verify_signature': False})['sub']}"
+    assert [each["key"] for each in caller.get(path)["items"]] == ["a"]
+    # All calls of this hour, and of the next: the clock may turn meanwhile.
+    others = PaceStore(dynamodb, tables.work, PaceLimits(per_hour=10**9, per_day=10**9))
+    for at in (utc_now(), utc_now() + timedelta(hours=1)):
+        others.count(customer.workspace_id, name, 3_600, at)
+    refused = caller("GET", path)
+    assert refusal(refused, 429) == "too-many-requests"
+    assert "3,600" in refused.json()["detail"]
+    assert 0 < int(refused.headers["Retry-After"]) <= 3_600
+    # Nobody else waits for that, and nothing else does.
+    assert caller.get("/operations")["items"] == [entry]
+    other = customer if by_hand else person_of(stack, operator, customer.workspace_id)
+    assert [each["key"] for each in other.get(path)["items"]] == ["a"]
+    if not by_hand:
+        expect(customer("GET", "/records/product/a"), 200)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from shared import keys
+from shared.dynamo.values import to_item
 from shared.times import utc_now
+from shared.usage import MOST_GROUPS, Dimension
 from tests.support.api import Caller, expect, fields, refusal
 from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from tests.support.stack import Tables
 
 pytestmark = pytest.mark.stack
 
@@ -120,3 +128,31 @@ def test_what_cannot_be_asked_for_is_told_by_its_field(customer: Caller, query: 
 def test_a_leap_year_can_be_asked_for(customer: Caller) -> None:
     told = customer.get("/usage?from=2024-01-01&to=2024-12-31&group_by=day")
     assert told["groups"] == []
+
+
+def test_what_is_more_than_a_call_may_answer_is_told_and_a_part_of_it_can_be_had(
+    customer: Caller, dynamodb: DynamoDBClient, tables: Tables
+) -> None:
+    today = datetime.combine(utc_now().date(), time(), UTC)
+
+    def put(day: datetime, first: int, last: int) -> None:
+        items = [
+            keys.usage(customer.workspace_id, day, Dimension.ENTITY, f"entity_{number}").attributes()
+            | to_item({"credits": 1, "created": 1})
+            for number in range(first, last)
+        ]
+        for start in range(0, len(items), 25):
+            puts: Any = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]
+            dynamodb.batch_write_item(RequestItems={tables.usage: puts})
+
+    put(today, 0, MOST_GROUPS)
+    # Midnight may pass; and no day before the workspace is looked at.
+    query = f"from={today.date()}&to={today.date()}&group_by=entity"
+    told = customer.get(f"/usage?{query}")
+    assert (len(told["groups"]), told["total"]["created"]) == (MOST_GROUPS, MOST_GROUPS)
+    put(today, MOST_GROUPS, MOST_GROUPS + 1)
+    answer = customer("GET", f"/usage?{query}")
+    assert refusal(answer, 422) == "validation"
+    assert fields(answer) == ["from"]
+    assert f"{MOST_GROUPS:,} groups" in answer.json()["detail"]
+    assert len(customer.get(f"/usage?from={today.date()}&to={today.date()}&group_by=day")["groups"]) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -21,6 +22,16 @@ WORKSPACE = "ws_01KAMZ5Q00APVEWYWXCMJ7D3FR"
 MONTH = Month(2026, 11)
 ACCOUNT = Account(WORKSPACE, MONTH, "EUR")
 START = MONTH.start + timedelta(hours=8)
+
+_RUNS = "(?=[\\s\"']*[=+\\-@\uff1d\uff0b\uff0d\uff20])"
+_NEUTRALIZED = re.compile(rf"(?:^|(?<=[;\t\r\n]))'{_RUNS}|^'(?=[\s\"']*[\t\r\n])")
+
+
+def restored(cell: str) -> str:
+    """The text of a cell of a CSV file, as whoever wants it back takes it: without the apostrophes before what a
+    spreadsheet would run.
+    """
+    return _NEUTRALIZED.sub("", cell)
 
 
 def written(

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import boto3
 
-from productsync.sign_in import NewPasswordWanted, Place, UserPool
+from productsync.sign_in import AppClient, NewPasswordWanted, UserPool
 from tests.support.api import Caller, expect
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ PASSWORD = "Correct-horse-12"
 
 def user_pool(stack: EmbeddedStack) -> UserPool:
     """Where people sign in."""
-    return UserPool(Place.parse(stack.outputs["SignIn"], stack.state.aws_endpoint))
+    return UserPool(AppClient.parse(stack.outputs["SignIn"], stack.state.aws_endpoint))
 
 
 def let_in(operator: Caller, workspace_id: str, email: str | None = None) -> dict[str, Any]:

@@ -35,7 +35,7 @@ NUMBERS = (
 
 
 @dataclass
-class Figures:
+class RecountedFigures:
     """What some operations come to; `numbers` that are 0 are left out. `free_value` and `cost` are money by
     currency.
     """
@@ -45,7 +45,7 @@ class Figures:
     cost: dict[str, Decimal] = field(default_factory=dict)
 
     @classmethod
-    def told(cls, group: Mapping[str, Any]) -> Figures:
+    def told(cls, group: Mapping[str, Any]) -> RecountedFigures:
         """As `GET /v1/usage` shows them."""
         figures = cls()
         figures.numbers.update({name: group[name] for name in NUMBERS if group[name]})
@@ -61,18 +61,18 @@ class Figures:
             money = self.free_value if is_free else self.cost
             money[draw["currency"]] = WIDE.fma(price, credits, money.get(draw["currency"], Decimal(0)))
 
-    def tidied(self) -> Figures:
+    def tidied(self) -> RecountedFigures:
         self.numbers = +self.numbers
         return self
 
 
-def usage_by(group_by: str, log: Iterable[Entry], kinds: Kinds) -> dict[str, Figures]:
+def usage_by(group_by: str, log: Iterable[Entry], kinds: Kinds) -> dict[str, RecountedFigures]:
     """The groups that come to anything, by their values."""
-    found: dict[str, Figures] = {}
+    found: dict[str, RecountedFigures] = {}
     for entry in log:
         whole = [(_value(group_by, entry), _whole(entry, kinds))] if group_by != "entity" else _entities(entry, kinds)
         for value, figures in whole:
-            into = found.setdefault(value, Figures())
+            into = found.setdefault(value, RecountedFigures())
             into.numbers.update(figures.numbers)
             for money, more in ((into.free_value, figures.free_value), (into.cost, figures.cost)):
                 for currency, amount in more.items():
@@ -96,7 +96,7 @@ def _value(group_by: str, entry: Entry) -> str:
             raise AssertionError(group_by)
 
 
-def _whole(entry: Entry, kinds: Kinds) -> Figures:
+def _whole(entry: Entry, kinds: Kinds) -> RecountedFigures:
     """All of an entry, but what became of its records by entity."""
     figures = _without_records(entry)
     for counts in entry["records"].values():
@@ -109,8 +109,8 @@ def _whole(entry: Entry, kinds: Kinds) -> Figures:
     return figures.tidied()
 
 
-def _without_records(entry: Entry) -> Figures:
-    figures = Figures()
+def _without_records(entry: Entry) -> RecountedFigures:
+    figures = RecountedFigures()
     unused = sum(draw["credits"] for draw in entry["withdrawn"])
     figures.numbers.update(
         {
@@ -123,7 +123,7 @@ def _without_records(entry: Entry) -> Figures:
     return figures
 
 
-def _entities(entry: Entry, kinds: Kinds) -> Iterator[tuple[str, Figures]]:
+def _entities(entry: Entry, kinds: Kinds) -> Iterator[tuple[str, RecountedFigures]]:
     """An entry's parts: the trigger, then the entities by name. Credit after credit is paid by whose turn it is: the
     grants as they were drawn, then the debt.
     """
@@ -134,14 +134,14 @@ def _entities(entry: Entry, kinds: Kinds) -> Iterator[tuple[str, Figures]]:
     _paid(trigger, purse, trigger.numbers["credits"] + trigger.numbers["settled"], kinds)
     yield "-", trigger.tidied()
     for entity, counts in sorted(entry["records"].items()):
-        figures = Figures()
+        figures = RecountedFigures()
         figures.numbers.update(counts)
         _paid(figures, purse, counts["credits"], kinds)
         yield entity, figures.tidied()
     assert next(purse, purse) is purse, f"{entry['operation_id']} drew more than it cost"
 
 
-def _paid(figures: Figures, purse: Iterator[Mapping[str, Any] | None], credits: int, kinds: Kinds) -> None:
+def _paid(figures: RecountedFigures, purse: Iterator[Mapping[str, Any] | None], credits: int, kinds: Kinds) -> None:
     for _ in range(credits):
         draw = next(purse)
         if draw is None:

@@ -14,7 +14,7 @@ from shared.credits import Action, Draw, Operation, OperationKind, RefusalReason
 from shared.credits.model import RecordCounts
 from shared.ids import operation_id
 from shared.usage import Dimension, Figures, UsageStore, tally
-from shared.usage.tally import Place
+from shared.usage.tally import FiguresPlace
 
 FIRST = datetime(2026, 2, 27, 23, 59, 59, tzinfo=UTC)
 """The operations are dated from here on, over some turns of days and of a month."""
@@ -70,7 +70,7 @@ def _records(draw: Any, credits: int) -> dict[str, RecordCounts]:
 
 def recounted(log: Iterable[Operation]) -> dict[tuple[Dimension, date, str], Figures]:
     """What the figures have to be, counted one by one from the log."""
-    found: dict[Place, Figures] = {}
+    found: dict[FiguresPlace, Figures] = {}
     for operation in log:
         for place, figures in tally(operation).items():
             found[place] = found.get(place, Figures()) + figures

@@ -12,6 +12,8 @@ from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
 from functions.api.edge.headers import SECURITY
+from functions.auditor import handler as auditor
+from functions.usage_exporter import handler as usage_exporter
 from productsync.stack.build import PYTHON_VERSION
 from productsync.stack.deploy import ON_AWS
 from shared.audits.store import DOORBELL as AUDIT_DOORBELL
@@ -355,7 +357,8 @@ def test_usage_is_derived_encrypted_and_written_by_those_who_count_alone() -> No
     writing = {role for role, actions in rights.items() if actions - reading}
     assert writing == {"AuditorRole", "CreditFollowerRole"}
     assert rights["CreditFollowerRole"] == {"dynamodb:PutItem", "dynamodb:UpdateItem"}
-    assert rights["AuditorRole"] == {"dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"}
+    counting = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"}
+    assert rights["AuditorRole"] == counting
 
 
 def test_the_work_table_streams_the_new_image_and_the_others_both() -> None:
@@ -423,9 +426,17 @@ def test_every_queue_is_encrypted_and_has_dead_letters_or_is_dead_letters() -> N
         assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600, name
 
 
+@pytest.mark.parametrize(
+    ("name", "tries"), [("AuditQueue", auditor.TRIES), ("ExportQueue", usage_exporter.TRIES)], ids=["audits", "exports"]
+)
+def test_who_gives_up_at_the_last_delivery_knows_which_that_is(name: str, tries: int) -> None:
+    queue = resources()[name]["Properties"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == tries
+
+
 def test_every_trigger_reports_partial_failures_and_ends_in_dead_letters() -> None:
     mappings = of_type("AWS::Lambda::EventSourceMapping")
-    assert len(mappings) == 10
+    assert len(mappings) == 11
     for name, mapping in mappings.items():
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], name
         source_name = next(iter(refers_to(mapping["EventSourceArn"])))
@@ -446,7 +457,7 @@ def test_every_trigger_reports_partial_failures_and_ends_in_dead_letters() -> No
                 # What fails goes to the guard's queue, and the sweep finds the rest: nobody else has to wait for it.
                 assert (tries, age) == (5, 3600)
             else:
-                # As long as the stream keeps a record: an outage must cost no doorbell, no announcement and no change.
+                # As long as the stream keeps a record: an outage must cost no doorbell, no figure and no change.
                 assert (tries, age) == (-1, 24 * 3600), name
 
 
@@ -460,6 +471,8 @@ def test_who_ends_in_dead_letters_may_write_them() -> None:
             function = resources()[next(iter(refers_to(mapping["FunctionName"])))]["Properties"]
             (role,) = refers_to(function["Role"])
             assert refers_to(mapping["DestinationConfig"]) <= senders[role], role
+    # What could not be announced waits in a queue, and holds up no counting.
+    assert senders["CreditFollowerRole"] == {"AnnouncementQueue", "FollowerDeadLetters"}
     assert "ScheduleDeadLetters" in senders["ScheduleRunnerRole"]
     assert "ScheduleDeadLetters" in senders["SchedulerRole"]
     assert "ExpiryDeadLetters" in senders["GrantExpiryRole"]
@@ -745,7 +758,14 @@ def test_who_makes_reports_writes_nothing_else_of_what_is_configured_and_running
             continue
         condition = statement.get("Condition", {}).get("ForAllValues:StringLike", {})
         written.setdefault(role, []).extend(as_list(condition.get("dynamodb:LeadingKeys", "everything")))
-    assert written["ReportsApiRole"] == [*exports, *audits, "W#*#CALL#*"]
+    assert written["ReportsApiRole"] == [
+        *exports,
+        *audits,
+        "W#*#CALL#*",
+        "W#*#PERSON#*",
+        "W#*#ASKED#EXPORTS",
+        "W#*#ASKED#AUDITS",
+    ]
     assert written["UsageExporterRole"] == written["MonthlyExportsRole"] == exports
     assert written["AuditorRole"] == written["DailyAuditsRole"] == audits
 
@@ -754,6 +774,8 @@ def test_who_makes_reports_writes_nothing_else_of_what_is_configured_and_running
 def test_functions_are_told_what_they_read_of_the_environment(name: str) -> None:
     module, _, _ = resources()[name]["Properties"]["Handler"].rpartition(".")
     read = (TEMPLATE.parent / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8")
+    if name == "CreditFollower":
+        read += (TEMPLATE.parent / "functions" / "credit_follower" / "announcing.py").read_text(encoding="utf-8")
     if name == "Api":
         # What operators' routes read besides is told to the function that answers them, and to no other.
         services = (TEMPLATE.parent / "functions" / "api" / "services.py").read_text(encoding="utf-8")
@@ -766,6 +788,7 @@ def test_functions_are_told_what_they_read_of_the_environment(name: str) -> None
         "GuardSettings": {"GUARD_QUEUE_URL"},
         "RuleSettings": {"RULE_QUEUE_URL", "MAX_CHAIN_DEPTH", "RULE_FIRINGS_PER_HOUR"},
         "AnnouncementSettings": {"CREDIT_EVENTS_TOPIC_ARN"},
+        "FollowerSettings": {"ANNOUNCEMENT_QUEUE_URL"},
         "UsageSettings": {"STACK_NAME", "USAGE_PLAN_NAME", "OPERATORS_GATEWAY_KEY_ID"},
         "AuthorizerSettings": {"WORK_TABLE", *(f"{name}_USAGE_KEY" for name in USAGE_KEYS)},
         "SourceSettings": {"SOURCE_HOSTS", "SOURCE_BUCKETS", "SOURCE_SECRETS_PREFIX"},
@@ -933,7 +956,7 @@ def test_the_functions_of_the_api_are_told_what_their_routes_read() -> None:
     assert told == {
         "OperatorApi": {"CORS_ORIGIN", "PEOPLE_POOL_ID", *usage, *expiry},
         "PublicApi": {"CORS_ORIGIN"},
-        "ReportsApi": {"CORS_ORIGIN"},
+        "ReportsApi": {"CORS_ORIGIN", "PERSON_CALLS_PER_HOUR", "PERSON_CALLS_PER_DAY"},
     }
 
 

@@ -12,14 +12,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
     field_validator,
 )
 
 from functions.api.models.texts import told
 from functions.api.paging import opaque
+from functions.api.patterns import IDEMPOTENCY_KEY_PATTERN
 from shared.months import MONTH_PATTERN
 from shared.times import parse_rfc3339, to_rfc3339
 
@@ -96,25 +94,7 @@ PointInTime = Annotated[
     told("2026-11-22T08:00:00Z", pattern="^([2-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-"),
 ]
 
-
-def in_words(problem: str) -> WrapValidator:
-    """Says what is wrong with a text that does not fit its pattern, where the pattern would tell nobody."""
-
-    def checked(value: object, check: ValidatorFunctionWrapHandler) -> object:
-        try:
-            return check(value)
-        except ValidationError as error:
-            if any(each["type"] != "string_pattern_mismatch" for each in error.errors()):
-                raise
-            raise ValueError(problem) from None
-
-    return WrapValidator(checked)
-
-
-NOT_BLANK = in_words("Input should not be blank")
-"""For texts with the pattern `\\S`."""
-
-MonthName = Annotated[str, Field(pattern=MONTH_PATTERN), in_words("Input should be a month, such as 2026-11")]
+MonthName = Annotated[str, Field(pattern=MONTH_PATTERN)]
 
 Identifier = Annotated[str, Path(max_length=100)]
 
@@ -124,7 +104,7 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
-        pattern=r"^[\x20-\x7e]+$",
+        pattern=IDEMPOTENCY_KEY_PATTERN,
         description="The same key and body are answered the same, and charged once; with another body it is a 409.",
     ),
 ]

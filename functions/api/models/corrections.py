@@ -10,6 +10,7 @@ from functions.api.models.common import MonthName, Request, View
 from functions.api.models.operations import DrawnView
 from functions.api.models.texts import OperationId, Time, WorkspaceId, one_of, told
 from functions.api.models.workspaces import MAX_TOP_UP, Currency, ExpiresAt, Price, Reference, TopUpView
+from functions.api.patterns import NOT_BLANK
 from shared.credits import OperationKind
 from shared.credits.restitutions import Restored
 from shared.credits.withdrawals import Withdrawn
@@ -24,7 +25,7 @@ Reason = Annotated[
     Field(
         min_length=1,
         max_length=500,
-        pattern=r"\S",
+        pattern=NOT_BLANK,
         description="Why. It stands in the operation log, which the workspace reads too.",
         examples=["given by mistake"],
     ),

@@ -7,6 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from functions.api.models.common import Request, View
 from functions.api.models.texts import Time, told
+from functions.api.patterns import HEADER_NAME_PATTERN, USERNAME_PATTERN
 from shared.sources.credentials import (
     BasicCredentials,
     BearerCredentials,
@@ -50,10 +51,10 @@ class CredentialsRequest(Request):
     model_config = ConfigDict(json_schema_extra=_SHAPES)
 
     type: Literal["basic", "bearer", "header"]
-    username: Annotated[str | None, Field(max_length=256, pattern=r"^[^:\x00-\x1f\x7f]+$")] = None
+    username: Annotated[str | None, Field(max_length=256, pattern=USERNAME_PATTERN)] = None
     password: Annotated[SecretStr | None, Field(max_length=1024, json_schema_extra={"minLength": 1})] = None
     token: Annotated[SecretStr | None, Field(max_length=4096, json_schema_extra=_IN_A_HEADER)] = None
-    name: Annotated[str | None, Field(max_length=128, pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")] = None
+    name: Annotated[str | None, Field(max_length=128, pattern=HEADER_NAME_PATTERN)] = None
     value: Annotated[SecretStr | None, Field(max_length=4096, json_schema_extra=_IN_A_HEADER)] = None
 
     @model_validator(mode="after")

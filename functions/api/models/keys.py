@@ -5,8 +5,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, StrictInt, field_validator
 
-from functions.api.models.common import NOT_BLANK, PointInTime, Request, View, time_text
+from functions.api.models.common import PointInTime, Request, View, time_text
 from functions.api.models.texts import KeyId, Time, one_of, told
+from functions.api.patterns import NOT_BLANK
 from shared.times import to_rfc3339
 from shared.workspaces import ApiKey, KeyState, Scope
 
@@ -17,7 +18,7 @@ MAX_OVERLAP_SECONDS = 2_592_000
 class KeyRequest(Request):
     """A key to be made. It may allow what the caller's own key allows, and no more."""
 
-    name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S", description="What it is for."), NOT_BLANK]
+    name: Annotated[str, Field(min_length=1, max_length=100, pattern=NOT_BLANK, description="What it is for.")]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope), json_schema_extra={"uniqueItems": True})]
     expires_at: Annotated[PointInTime | None, Field(description="From then on it is no good.")] = None
 

@@ -4,8 +4,9 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
-from functions.api.models.common import Request, View, in_words
+from functions.api.models.common import Request, View
 from functions.api.models.texts import WorkspaceId, told
+from functions.api.patterns import EMAIL_PATTERN
 from shared.people.directory import PersonAdded
 
 
@@ -16,11 +17,10 @@ class PersonRequest(Request):
         str,
         Field(
             max_length=128,
-            pattern=r"^[^@\s\x00-\x1f\x7f-\x9f\ufeff]+@[^@\s\x00-\x1f\x7f-\x9f\ufeff]+\.[^@\s\x00-\x1f\x7f-\x9f\ufeff]+$",
+            pattern=EMAIL_PATTERN,
             description="What they sign in with. It signs in to one workspace.",
             examples=["ada@acme.example"],
         ),
-        in_words("Input should be an e-mail address"),
     ]
 
 

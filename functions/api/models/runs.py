@@ -6,8 +6,8 @@ from pydantic import Field, StrictBool
 
 from functions.api.models.common import Request, View, time_text
 from functions.api.models.texts import Count, Name, RunId, Time, UploadId, one_of, told
+from functions.api.patterns import UPLOAD_PATTERN
 from shared.credits import Channel
-from shared.ids import pattern_of
 from shared.runs.artifacts import Rejection
 from shared.runs.model import Counts, PauseReason, Run, RunState
 from shared.times import to_rfc3339
@@ -18,7 +18,7 @@ class RunRequest(Request):
 
     upload_id: Annotated[
         str | None,
-        Field(pattern=pattern_of("up"), description="Without one, the file is fetched from the source."),
+        Field(pattern=UPLOAD_PATTERN, description="Without one, the file is fetched from the source."),
     ] = None
     dry_run: Annotated[StrictBool, Field(description="Only count what the run would do and cost. Free.")] = False
 

@@ -5,8 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, StrictInt
 
-from functions.api.models.common import NOT_BLANK, PointInTime, Request, View, decimal_text
+from functions.api.models.common import PointInTime, Request, View, decimal_text
 from functions.api.models.texts import CurrencyText, DecimalText, GrantId, KeyId, Time, WorkspaceId, one_of, told
+from functions.api.patterns import CURRENCY_PATTERN, NOT_BLANK, PRICE_PATTERN
 from shared.credits import DRAWING_PRIORITY, Grant, GrantKind
 from shared.times import to_rfc3339
 from shared.workspaces import WORKSPACE_SCOPES
@@ -24,12 +25,12 @@ def _only_text(value: object) -> object:
     return value
 
 
-Price = Annotated[str, Field(pattern=r"^[0-9]{1,12}(\.[0-9]{1,12})?$", examples=["0.01"]), BeforeValidator(_only_text)]
+Price = Annotated[str, Field(pattern=PRICE_PATTERN, examples=["0.01"]), BeforeValidator(_only_text)]
 
 
 Reference = Annotated[str, Field(min_length=1, max_length=128, description="The operator's own name for it.")]
 Currency = Annotated[
-    str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217; the deployment's currency when it is not given.")
+    str, Field(pattern=CURRENCY_PATTERN, description="ISO 4217; the deployment's currency when it is not given.")
 ]
 ExpiresAt = Annotated[PointInTime, Field(description="From then on the credits cannot be drawn.")]
 
@@ -37,7 +38,7 @@ ExpiresAt = Annotated[PointInTime, Field(description="From then on the credits c
 class WorkspaceRequest(Request):
     """A workspace to open."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), NOT_BLANK]
+    name: Annotated[str, Field(min_length=1, max_length=200, pattern=NOT_BLANK)]
 
 
 class TopUpRequest(Request):

@@ -13,15 +13,16 @@ from functions.api.models.common import Identifier, Page, documented, page
 from functions.api.models.exports import ExportFileView, ExportRequest, ExportView
 from functions.api.paging import DEFAULT_LIMIT, Cursor, Limit, store_cursor
 from functions.api.principals import principal_of, workspace_of
-from functions.api.problems import FieldError, Refusal, invalid, not_found
+from functions.api.problems import FieldError, Refusal, invalid, not_found, too_many_reports
 from functions.api.routing import new_router, operation
-from functions.api.services import export_store, services
+from functions.api.services import export_store, report_pace, services
 from shared.exports.bucket import download_name, manifest_key
-from shared.exports.commands import AskForExport, FutureMonth, ask_for_export
+from shared.exports.commands import AskForExport, FutureMonth, request_export
 from shared.exports.formats import MANIFEST
 from shared.exports.model import Export, ExportState
 from shared.ids import pattern_of
 from shared.months import Month
+from shared.people.pace import TooFast
 from shared.workspaces import Scope
 
 router = new_router()
@@ -33,19 +34,22 @@ router = new_router()
         "requestExport",
         "Export a month",
         description="Usage and purchases as CSV, Parquet and FOCUS. While one of this month is under way, that is the "
-        "answer: there is one at a time.",
+        "answer: there is one at a time. Of a workspace 12 are begun within an hour and 96 within a day; then it is a "
+        "429 until the hour, or the day (UTC), is over.",
         scopes=(Scope.FINANCE,),
         answers=documented(HTTPStatus.ACCEPTED, ExportView, "The export, on its way."),
         example={"month": "2026-11"},
         remembers=once,
     ),
 )
-def request_export(wanted: Annotated[ExportRequest, Body()]) -> Response[str]:
+def ask_for_export(wanted: Annotated[ExportRequest, Body()]) -> Response[str]:
     event = router.current_event.raw_event
     now = services().clock()
     month = Month.of(now) if wanted.month is None else _month(wanted.month)
     wish = AskForExport(workspace_of(event), month, requested_by=principal_of(event).key_id)
-    outcome = ask_for_export(export_store(), wish, now)
+    outcome = request_export(export_store(), report_pace(), wish, now)
+    if isinstance(outcome, TooFast):
+        raise Refusal(too_many_reports("exports", outcome, outcome.seconds_left(now)))
     if isinstance(outcome, FutureMonth):
         raise Refusal(invalid([FieldError("month", "Input should not be in the future")]))
     return answer(ExportView.of(outcome), HTTPStatus.ACCEPTED)

@@ -7,7 +7,7 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
-from functions.api.answers import answer
+from functions.api.answers import MAX_ANSWER_BYTES, answer, answered_bytes, as_json
 from functions.api.models.common import documented
 from functions.api.models.usage import Day, UsageView
 from functions.api.principals import workspace_of
@@ -15,7 +15,7 @@ from functions.api.problems import FieldError, Refusal, invalid, of_outcome
 from functions.api.routing import new_router, operation
 from functions.api.services import services
 from shared.credits import UnknownWorkspace
-from shared.usage import MOST_DAYS, Grouping, Period, UsageRoom, usage_of
+from shared.usage import MOST_DAYS, MOST_FIGURES, MOST_GROUPS, Grouping, Period, TooMuchUsage, UsageRoom, usage_of
 from shared.workspaces import Scope
 
 router = new_router()
@@ -37,7 +37,9 @@ GroupBy = Annotated[Grouping, Query(description="What the figures are grouped by
         "getUsage",
         "Where credits went",
         description="What the operation log adds up to in a period, by job, kind, actor, entity, day or month: "
-        "credits, their money, and records. It is counted while the log is written, each entry once.",
+        "credits, their money, and records. It is counted while the log is written, each entry once. A period with "
+        f"more than {MOST_FIGURES:,} figures, one for each value and day, or more than {MOST_GROUPS:,} groups, is a "
+        "422 that names `from`.",
         scopes=(Scope.READ,),
         answers=documented(HTTPStatus.OK, UsageView, "The figures."),
     ),
@@ -50,7 +52,23 @@ def get_usage(first: First = None, last: Last = None, group_by: GroupBy = Groupi
     report = usage_of(UsageRoom(room.usage, room.ledger), workspace_id, period, group_by, now)
     if report is None:
         raise Refusal(of_outcome(UnknownWorkspace(workspace_id)))
-    return answer(UsageView.of(report))
+    if isinstance(report, TooMuchUsage):
+        raise _too_much(group_by, f"more than {report.most:,} {_COUNTED[report.counted]}")
+    text = as_json(UsageView.of(report))
+    if answered_bytes(text) > MAX_ANSWER_BYTES:
+        # Groups are bounded; what may be large is the money of very many currencies.
+        raise _too_much(group_by, "more than an answer holds")
+    return answer(text)
+
+
+_COUNTED = {"figures": "figures, one for each value and day", "groups": "groups"}
+
+
+def _too_much(group_by: Grouping, found: str) -> Refusal:
+    message = (
+        f"Input should begin a shorter period: by {group_by.value} this one has {found}. Exports have no such limit"
+    )
+    return Refusal(invalid([FieldError("from", message)]))
 
 
 def _period(first: date | None, last: date | None, today: date) -> Period:

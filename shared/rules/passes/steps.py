@@ -11,9 +11,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from shared.catalog import Record, cursor_behind
+from shared.catalog import Record, RecordName, cursor_behind
 from shared.credits import Action, PriceList
-from shared.rules.model import Effect, Examined, Failed, NoChange, NoMatch, Place, Rule
+from shared.rules.model import Effect, Examined, Failed, NoChange, NoMatch, Rule
 from shared.rules.passes.model import PassCounts
 from shared.rules.planning import MAX_RECORDS, Failure, Firing, firing_of, step_length, written_size
 
@@ -46,7 +46,7 @@ class Looked:
         return cursor_behind(self.record.key)
 
     @property
-    def targets(self) -> list[Place]:
+    def targets(self) -> list[RecordName]:
         """The places of the records that the rule would create."""
         creations = self.found.creations if isinstance(self.found, Effect) else ()
         return [(creation.entity, creation.key) for creation in creations]
@@ -84,7 +84,7 @@ class Step:
 def next_step(
     rule: Rule,
     waiting: Sequence[Looked],
-    taken: Collection[Place],
+    taken: Collection[RecordName],
     prices: PriceList,
     *,
     budget: int | None = None,
@@ -106,7 +106,7 @@ def next_step(
 class _Walk:
     """Goes along the records that wait, and finds the firings."""
 
-    def __init__(self, rule: Rule, taken: Collection[Place], prices: PriceList) -> None:
+    def __init__(self, rule: Rule, taken: Collection[RecordName], prices: PriceList) -> None:
         self._rule = rule
         self._taken = set(taken)
         self._prices = prices

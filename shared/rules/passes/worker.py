@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import assert_never
 
-from shared.catalog import READ_BATCH, Record, RecordPage, to_record
+from shared.catalog import READ_BATCH, Record, RecordName, RecordPage, to_record
 from shared.credits import Committed, OperationIdReused, Outcome, OutOfCredits, Replayed, Stale, UnknownWorkspace
 from shared.credits.drawing import drawable
 from shared.dynamo.transactions import NotStorable, StoreUnavailable
@@ -23,11 +23,12 @@ from shared.keys import Item
 from shared.rules.evaluation import examiner_of
 from shared.rules.firing import FiringRoom
 from shared.rules.meters import Meter, count_failures, count_firings, hour_of, to_meter
-from shared.rules.model import Failed, NoMatch, Place, Rule
+from shared.rules.model import Failed, NoMatch, Rule
 from shared.rules.passes.model import PassCounts, PassState, RulePass, ended, finished, paused, resumed
 from shared.rules.passes.steps import Looked, Step, next_step
 from shared.rules.passes.store import PassStore, move_pass
 from shared.rules.planning import plan_failures, plan_firings
+from shared.runs.commands import STALLED_AFTER
 from shared.runs.model import Failure
 
 _PAGE = 1_000
@@ -96,6 +97,7 @@ def _go_on(room: PassRoom, rule_pass: RulePass, out_of_time: Callable[[], bool])
         return _end(room, rule_pass, PassState.CANCELLED, Failure("rule_deleted", "the rule was deleted"))
     if (ending := _ending(rule_pass, rule)) is not None:
         return _end(room, rule_pass, *ending)
+    rule_pass = _dated(room, rule_pass)
     try:
         after = _Leg(room, rule_pass, rule, frozenset(each.rule_id for each in rules)).walk(out_of_time)
     except _FiredTooOften:
@@ -119,6 +121,17 @@ def _second_look(room: PassRoom, rule_pass: RulePass) -> RulePass:
     if balance is None or drawable(balance, now) < rule_pass.needed:
         return rule_pass
     going_on = resumed(rule_pass, now)
+    if not room.passes.move(rule_pass, going_on):
+        raise Overtaken
+    return going_on
+
+
+def _dated(room: PassRoom, rule_pass: RulePass) -> RulePass:
+    """The pass, whose next step is dated now if it has stood still for long, as a run's is (`shared.runs.worker`)."""
+    now = room.firing.clock()
+    if now - rule_pass.step_at < STALLED_AFTER:
+        return rule_pass
+    going_on = replace(rule_pass, updated_at=now, step_at=now)
     if not room.passes.move(rule_pass, going_on):
         raise Overtaken
     return going_on
@@ -162,7 +175,7 @@ class _Leg:
         self._examine = examiner_of(rule)
         self._limit = room.firing.limits.per_hour(rule)
         self._waiting: deque[Looked] = deque()
-        self._known: dict[Place, bool] = {}
+        self._known: dict[RecordName, bool] = {}
         # Of those before it, what was noted is only known by place: records may have changed since.
         self._noted_before = rule_pass.noted or ""
         self._noted: set[str] = set()
@@ -217,7 +230,7 @@ class _Leg:
         self._look_up(wanted)
         return seen_all
 
-    def _look_up(self, places: Iterable[Place]) -> None:
+    def _look_up(self, places: Iterable[RecordName]) -> None:
         """Finds out which places are taken, after all that this worker has written."""
         unknown = [place for place in places if place not in self._known]
         for first in range(0, len(unknown), READ_BATCH):

@@ -89,7 +89,7 @@ def test_the_account_is_answered_in_full(call: Call, event: Event, dynamodb: Stu
     ("name", "status", "slug", "words"),
     [
         ("api_malformed_body", 400, "malformed-request", "not JSON"),
-        ("api_invalid_body", 422, "validation", "entities.0.entity"),
+        ("api_invalid_body", 422, "validation", "entities.0.entity: Input should be the name of an entity"),
         ("api_without_scope", 403, "forbidden", "operator"),
         ("api_operator_in_workspace_route", 403, "forbidden", "belongs to no workspace"),
         ("api_unknown_route", 404, "not-found", "no such path"),

@@ -10,9 +10,11 @@ import httpx
 import pytest
 
 from productsync.commands import session
+from productsync.operation_reports import NOUNS
 from productsync.settings import Options, connect
 from productsync.stack.state import StackState
-from tests.unit.cli.conftest import FakeApi, Shell, make_credits, problem
+from shared.credits import Action
+from tests.unit.cli.conftest import FakeApi, Shell, make_credits, make_run, problem
 
 PAGE: dict[str, Any] = {"items": [], "next_cursor": None}
 WORKSPACE = {
@@ -98,7 +100,7 @@ def test_a_narrow_terminal_says_what_it_leaves_out(shell: Shell, api: FakeApi, c
     table = [line for line in result.stdout.splitlines() if not line.startswith("(")]
     assert max(len(line) for line in table) <= columns
     assert re.search(r"\b97\b", result.stdout)
-    assert ("(A wider terminal also shows: " in result.stdout) == (columns < 200)
+    assert ("(A wider terminal, or `| less -S`, also shows: " in result.stdout) == (columns < 200)
 
 
 def test_without_a_terminal_the_output_is_plain(shell: Shell, api: FakeApi) -> None:
@@ -107,9 +109,16 @@ def test_without_a_terminal_the_output_is_plain(shell: Shell, api: FakeApi) -> N
     assert "\x1b" not in result.output
     header, row = result.stdout.splitlines()
     assert header.split() == ["At", "Kind", "Job", "Credits", "Actions", "Money", "What", "Run", "Operation"]
-    assert "60 record created, 37 record updated" in row
+    assert "60 records created, 37 records updated" in row
     assert "0.97 EUR" in row
     assert "--cursor more" in result.stderr
+
+
+def test_a_feed_without_runs_is_named_and_one_with_more_says_how_to_go_on(shell: Shell, api: FakeApi) -> None:
+    api.on("GET", "/feeds/stock/runs", PAGE)
+    assert shell.run("runs", "list", "--feed-id", "stock").stdout.strip() == "No runs of stock."
+    api.on("GET", "/feeds/stock/runs", {"items": [make_run()], "next_cursor": "abc"})
+    assert "There are more: --cursor abc" in shell.run("runs", "list", "--feed-id", "stock", "--limit", "1").stderr
 
 
 def test_filters_of_the_operation_log_are_sent(shell: Shell, api: FakeApi) -> None:
@@ -286,7 +295,7 @@ def test_a_correction_takes_credits_from_the_workspace_of_the_key(shell: Shell, 
     api.on("POST", "/workspaces/ws_1/corrections", TAKEN, status=201)
     result = shell.run("credits", "correct", "--take", "25", *TOLD)
     assert result.exit_code == 0, result.output
-    assert "Taken: 25 credits." in result.stdout
+    assert "Taken back: 25 credits." in result.stdout
     assert re.search(r"gr_1 +25 +0.01 EUR", result.stdout)
     [request] = api.sent("POST", "/corrections")
     assert request.headers["Authorization"] == "Bearer psk_operator"
@@ -300,7 +309,7 @@ def test_a_correction_gives_credits_as_a_grant(shell: Shell, api: FakeApi) -> No
     more = ["--unit-price", "0.010", "--currency", "USD", "--expires-at", "2027-01-01", "--workspace-id", "ws_1"]
     more += ["--corrects", "2026-10"]
     result = shell.run("credits", "correct", "--give", "100", *TOLD, *more)
-    assert "Given already: 100 credits." in result.stdout
+    assert "Given back already: 100 credits." in result.stdout
     assert "gr_2" in result.stdout
     assert "12 credits" in result.stdout
     [request] = api.requests
@@ -329,7 +338,7 @@ def test_a_grant_is_made_void(shell: Shell, api: FakeApi) -> None:
     api.on("GET", "/credits", make_credits())
     done = TAKEN | {"kind": "void"}
     api.on("POST", "/workspaces/ws_1/grants/gr_1/void", done)
-    assert "Taken: 25 credits." in shell.run("grants", "void", "gr_1", *TOLD).stdout
+    assert "Made void: 25 credits." in shell.run("grants", "void", "gr_1", *TOLD).stdout
     assert shell.json("grants", "void", "gr_1", *TOLD, "--workspace-id", "ws_1") == done
     request, _ = api.sent("POST", "/void")
     assert request.headers["Authorization"] == "Bearer psk_operator"
@@ -349,8 +358,62 @@ def test_an_operation_shows_what_left_the_account_unused(shell: Shell, api: Fake
     expiry = OPERATION | {"kind": "expiry", "credits": 0, "actions": {}, "drawn": [], "cost": [], "withdrawn": [PART]}
     api.on("GET", "/operations/op_1", expiry)
     told = shell.run("operations", "show", "op_1").stdout
-    assert re.search(r"Left unused +Credits +Unit price", told)
+    assert re.search(r"Expired of +Credits +Unit price", told)
     assert re.search(r"gr_1 +25 +0.01 EUR", told)
+
+
+MOVED = OPERATION | {"credits": 0, "actions": {}, "drawn": [], "cost": [], "records": {}, "job_id": None}
+
+
+@pytest.mark.parametrize(
+    ("entry", "words", "grants"),
+    [
+        ({"kind": "expiry", "withdrawn": [PART]}, "25 credits expired", "Expired of "),
+        ({"kind": "void", "withdrawn": [PART, PART]}, "50 credits void", "Void of "),
+        ({"kind": "correction", "withdrawn": [PART | {"credits": 1}]}, "1 credit taken back", "Taken back from "),
+        ({"kind": "correction"}, "credits given back, as a grant", "The grant that they became is in"),
+        ({"kind": "settlement", "drawn": [PART]}, "25 credits of earlier debts settled", "Drawn from "),
+        ({"kind": "rule", "actions": {"rule_fired": 2, "api_call": 1}}, "2 rule firings, 1 API call", "It drew on no"),
+        ({"kind": "new_kind", "actions": {"page_read": 3}}, "3 page read", "It drew on no grant."),
+    ],
+)
+def test_an_entry_says_what_it_did_to_the_account(
+    shell: Shell, api: FakeApi, entry: dict[str, Any], words: str, grants: str
+) -> None:
+    operation = MOVED | entry
+    api.on("GET", "/operations", {"items": [operation], "next_cursor": None})
+    assert f"  {words}  " in shell.run("operations").stdout
+    api.on("GET", "/operations/op_1", operation)
+    told = shell.run("operations", "show", "op_1").stdout
+    assert re.search(rf"^Actions +{words}$", told, re.MULTILINE)
+    assert re.search(rf"^{grants}", told, re.MULTILINE)
+
+
+def test_every_action_is_counted_in_words() -> None:
+    assert set(NOUNS) == {action.value for action in Action}
+
+
+def test_an_entry_tells_the_operators_reference_and_the_month_that_it_corrects(shell: Shell, api: FakeApi) -> None:
+    api.on("GET", "/operations/op_1", MOVED | {"kind": "void", "reference": "ticket-1", "corrects": "2026-10"})
+    told = shell.run("operations", "show", "op_1").stdout
+    assert re.search(r"^Reference +ticket-1$", told, re.MULTILINE)
+    assert re.search(r"^Corrects +2026-10$", told, re.MULTILINE)
+    api.on("GET", "/operations/op_1", OPERATION)
+    assert "Reference" not in shell.run("operations", "show", "op_1").stdout
+
+
+@pytest.mark.parametrize(
+    ("filters", "words"),
+    [
+        ((), "No operations yet."),
+        (("--kind", "void"), "Nothing matches the filter."),
+        (("--outcome", "refused"), "Nothing matches the filter."),
+        (("--to", "2026-11-01"), "Nothing matches the filter."),
+    ],
+)
+def test_an_empty_listing_of_the_log_says_why(shell: Shell, api: FakeApi, filters: tuple[str, ...], words: str) -> None:
+    api.on("GET", "/operations", PAGE)
+    assert shell.run("operations", *filters).stdout.strip() == words
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from productsync.client import Client
 from productsync.demo import waiting
 from productsync.demo.books_act import BooksAct, books
-from productsync.demo.figures import Figures
+from productsync.demo.figures import CheckedFigures
 from productsync.output import Output
 from productsync.settings import Connection, Secret
 from tests.unit.cli.conftest import ENDPOINT, FakeApi
@@ -47,7 +47,7 @@ def act(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], 
     monkeypatch.setattr("productsync.looking.FIRST_WAIT", 0.0)
     key = Secret("psk", "a test")
     with Client(Connection(ENDPOINT, key, None, None), transport=api.transport) as client:
-        yield lambda: BooksAct(client, BALANCE, OPERATIONS, Output(as_json=False), Figures())
+        yield lambda: BooksAct(client, BALANCE, OPERATIONS, Output(as_json=False), CheckedFigures())
 
 
 def test_the_last_look_ends_well_when_every_figure_is_right(

@@ -13,7 +13,7 @@ import pytest
 from productsync.client import Client
 from productsync.demo import feed as demo_feed
 from productsync.demo import rules_act, waiting
-from productsync.demo.figures import Figures, RunDidNotFinish
+from productsync.demo.figures import CheckedFigures, RunDidNotFinish
 from productsync.demo.rules_act import BRANDS, RULE, STEPS, RulesAct, rules
 from productsync.demo.waiting import DidNotComeAbout
 from productsync.output import Output
@@ -124,7 +124,7 @@ def act(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Iterator[RulesAct]:
     monkeypatch.setattr(waiting, "EVERY", 0.0)
     key = Secret("psk", "a test")
     with Client(Connection(ENDPOINT, key, None, None), transport=api.transport) as client:
-        yield RulesAct(client=client, free=FREE, output=Output(as_json=False), figures=Figures())
+        yield RulesAct(client=client, free=FREE, output=Output(as_json=False), figures=CheckedFigures())
 
 
 def test_the_act_ends_well_when_every_figure_is_right(

@@ -11,7 +11,7 @@ import pytest
 
 from productsync.client import Client
 from productsync.demo import person, supplier, sync_act, waiting
-from productsync.demo.figures import Figures, RunDidNotFinish
+from productsync.demo.figures import CheckedFigures, RunDidNotFinish
 from productsync.demo.supplier import PRODUCTS, SOLD, Supplier, after_sales, stock_at_first
 from productsync.demo.sync_act import EDIT, EDITED, SyncAct, prepare_sync, sync
 from productsync.demo.waiting import DidNotComeAbout, until
@@ -179,7 +179,7 @@ def act(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Iterator[SyncAct]:
             supplier=server,
             copy_state=lambda: states.pop(0),
             output=Output(as_json=False),
-            figures=Figures(),
+            figures=CheckedFigures(),
         )
 
 

@@ -107,7 +107,7 @@ def test_a_month_is_asked_for_waited_for_and_downloaded(shell: Shell, api: FakeA
         (r"\+ granted", "5,000", ""),
         ("- expired", "200", ""),
         ("- void", "40", ""),
-        ("- corrected", "7", ""),
+        ("- taken back", "7", ""),
         ("- consumed", "800", ""),
         (r"\+ owed", "2", "2"),
         ("- settled", "3", "3"),

@@ -22,7 +22,7 @@ from productsync.commands import people
 from productsync.failures import NotConnected, Unreachable
 from productsync.settings import Options, connect, sign_in_place
 from productsync.sign_in import (
-    Place,
+    AppClient,
     SignedIn,
     SignInRefused,
     UserPool,
@@ -32,7 +32,7 @@ from productsync.sign_in import (
 )
 from tests.unit.cli.conftest import ENDPOINT, FakeApi, Shell
 
-PLACE = Place("eu-central-1_AbCd", "client1")
+PLACE = AppClient("eu-central-1_AbCd", "client1")
 TOKENS = {"IdToken": "id.1", "RefreshToken": "refresh.1", "AccessToken": "access.1", "ExpiresIn": 3600}
 RECORD = {
     "entity": "product",
@@ -62,7 +62,7 @@ class FakePool:
         status, answer = waiting.pop(0) if len(waiting) > 1 else waiting[0]
         return httpx.Response(status, json=answer)
 
-    def pool(self, place: Place = PLACE) -> UserPool:
+    def pool(self, place: AppClient = PLACE) -> UserPool:
         return UserPool(place, transport=httpx.MockTransport(self.handle))
 
 
@@ -214,7 +214,7 @@ def test_secrets_do_not_show_in_a_repr() -> None:
 )
 def test_a_place_to_sign_in_is_a_pool_and_a_client(text: str) -> None:
     with pytest.raises(NotConnected):
-        Place.parse(text)
+        AppClient.parse(text)
 
 
 def test_without_a_place_to_sign_in_it_is_said_what_is_missing(tmp_path: Path) -> None:

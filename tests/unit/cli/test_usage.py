@@ -159,7 +159,7 @@ def test_what_is_not_counted_yet_is_said(shell: Shell, api: FakeApi) -> None:
     assert "Settled 5 credits of earlier debts, besides" in told
     assert "Refused 2, free" in told
     assert "Expired 7 credits" in told
-    assert "Taken back 1 credit " in told
+    assert "Void or taken back 1 credit " in told
     assert "Available 0 credits Not" in told
 
 

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from functions.credit_follower import announcing
 from functions.credit_follower import handler as follower
-from shared.announcing import AnnouncementRefused
+from shared.announcing import Announcement, AnnouncementRefused
 from shared.credits import OperationKind
+from shared.settings import FollowerSettings
 from shared.usage.counting import Bundle, Counted
 from tests.support.functions import Context, failed, sample
 
@@ -37,13 +39,17 @@ class Counts:
 def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
     double = Counts()
     monkeypatch.setattr(follower, "counter", lambda: double)
-    monkeypatch.setattr(follower, "announce", lambda _record: None)
+    monkeypatch.setattr(follower, "tell", lambda _records: set())
     return double
+
+
+def handled(event: dict[str, Any]) -> list[str]:
+    return failed(follower.handler(event, Context()))  # type: ignore[arg-type]  # what it reads of a context
 
 
 def call(*names: str) -> list[str]:
     records = [record for name in names for record in sample(name)["Records"]]
-    return failed(follower.handler({"Records": records}, Context()))
+    return handled({"Records": records})
 
 
 def metrics_of(capsys: pytest.CaptureFixture[str]) -> str:
@@ -85,7 +91,7 @@ def test_an_entry_that_says_nonsense_holds_nobody_up(
 ) -> None:
     event = sample("credit_follower_counted")
     event["Records"][0]["dynamodb"]["NewImage"][name] = damaged
-    assert failed(follower.handler(event, Context())) == []
+    assert handled(event) == []
     assert sorted(counts.counted) == ["api_call", "scheduled_job"]
     assert caplog.text.count("what came is no operation of ours") == 1
 
@@ -114,10 +120,33 @@ def test_when_nothing_could_be_done_the_batch_fails(counts: Counts) -> None:
 def test_a_threshold_that_cannot_be_told_keeps_nothing_from_being_counted(
     counts: Counts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_record: Any) -> None:
-        raise AnnouncementRefused("not now")
+    """Announcing fails, and the queue takes what could not be announced: the stream goes on."""
+    monkeypatch.undo()
+    monkeypatch.setattr(follower, "counter", lambda: counts)
+    sent: list[str] = []
 
-    monkeypatch.setattr(follower, "announce", refuse)
-    (told,) = {record["dynamodb"]["SequenceNumber"] for record in sample("credit_follower_fallen")["Records"][:1]}
-    assert call("credit_follower_counted", "credit_follower_fallen")[0] == told
+    class Down:
+        def announce(self, _announcement: Announcement) -> None:
+            raise AnnouncementRefused("not now")
+
+        def has(self, _announcement: Announcement) -> bool:
+            return False
+
+        def send_message(self, **message: str) -> None:
+            sent.append(message["MessageBody"])
+
+    for part in ("announcer", "marks", "sqs"):
+        monkeypatch.setattr(announcing, part, Down)
+    monkeypatch.setattr(announcing, "follower_settings", lambda: FollowerSettings(queue_url="https://queue"))
+    assert call("credit_follower_fallen", "credit_follower_counted") == []
+    assert len(counts.counted) == 3
+    assert len(sent) == 2
+
+
+def test_what_can_neither_be_told_nor_queued_is_asked_for_again_from_there_on(
+    counts: Counts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first,) = {record["dynamodb"]["SequenceNumber"] for record in sample("credit_follower_fallen")["Records"][:1]}
+    monkeypatch.setattr(follower, "tell", lambda _records: {first})
+    assert call("credit_follower_counted", "credit_follower_fallen") == [first]
     assert len(counts.counted) == 3

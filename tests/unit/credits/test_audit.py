@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from shared.credits import Action, Balance, Channel, Draw, Grant, GrantKind, OpenGrant, Operation, OperationKind
-from shared.credits.audit import discrepancies
+from shared.credits import (
+    Action,
+    Balance,
+    Channel,
+    Draw,
+    Grant,
+    GrantKind,
+    OpenGrant,
+    Operation,
+    OperationKind,
+    RecordCounts,
+    RefusalReason,
+)
+from shared.credits.audit import discrepancies, doubled
+from shared.credits.model import StepRecords
 
 AT = datetime(2026, 3, 2, 8, tzinfo=UTC)
 
@@ -190,3 +203,57 @@ def test_every_kind_of_wrong_is_found(change: Callable[[Books], Books], found: s
     # The longest name first: one is the beginning of another.
     names = sorted(found, key=len, reverse=True)
     assert {next((name for name in names if wrong.startswith(name)), wrong) for wrong in wrongs} == found
+
+
+def test_terms_that_differ_are_told_by_their_names() -> None:
+    until = AT + timedelta(days=30)
+    edited = replace(RIGHT, grants=(replace(RIGHT.grants[0], priority=3, expires_at=until), *RIGHT.grants[1:]))
+    (told,) = [each for each in edited.wrongs() if each.startswith("the terms of")]
+    assert "0 EUR a credit, priority 3, expires 2026-04-01T08:00:00.000Z expected" in told
+    assert "0 EUR a credit, priority 1, expires never found" in told
+
+
+def a_step(name: str, position: int, run_id: str = "run_1") -> Operation:
+    return replace(entry(name, 1, ("a", 1)), run_id=run_id, step=StepRecords(position, 10 * position, 1))
+
+
+def a_creation(name: str, key: str) -> Operation:
+    return replace(entry(name, 1, ("a", 1)), records={"product": RecordCounts(created=1)}, keys={"product": (key,)})
+
+
+EXPIRY = withdrawal("e1", OperationKind.EXPIRY, "a", 3)
+SETTLEMENT = replace(entry("s1", 0, ("a", 1), settled=1), kind=OperationKind.SETTLEMENT)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "rule"),
+    [
+        (a_step("o1", 50), a_step("o2", 50), "one entry of each step run_1 50"),
+        (EXPIRY, replace(EXPIRY, operation_id="e2"), "one entry of each expiry a"),
+        (SETTLEMENT, replace(SETTLEMENT, operation_id="s2"), "one entry of each settlement a"),
+        (a_creation("c1", "sku"), a_creation("c2", "sku"), "one entry of each api_call"),
+    ],
+)
+def test_two_entries_of_one_trigger_are_told(one: Operation, other: Operation, rule: str) -> None:
+    (found,) = doubled([one, entry("between", 0), other])
+    assert (found.rule, found.expected, found.where) == (rule, one.operation_id, other.operation_id)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        # The same entry is told of by its identifier.
+        (a_step("o1", 50), a_step("o1", 50)),
+        (a_step("o1", 50), a_step("o2", 51)),
+        (a_step("o1", 50), a_step("o2", 50, "run_2")),
+        (a_step("o1", 50), replace(a_step("o2", 50), refused=RefusalReason.OUT_OF_CREDITS)),
+        (EXPIRY, withdrawal("e2", OperationKind.EXPIRY, "b", 3)),
+        (EXPIRY, withdrawal("v1", OperationKind.VOID, "a", 3)),
+        # Two equal reads at one moment are two reads.
+        (entry("o1", 1, ("a", 1)), entry("o2", 1, ("a", 1))),
+        (a_creation("c1", "sku"), a_creation("c2", "other")),
+        (a_creation("c1", "sku"), replace(a_creation("c2", "sku"), at=AT + timedelta(milliseconds=1))),
+    ],
+)
+def test_entries_of_several_triggers_are_none_too_many(one: Operation, other: Operation) -> None:
+    assert list(doubled([one, other])) == []

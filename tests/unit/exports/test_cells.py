@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.exports.cells import neutralized, plain, restored
+from shared.exports.cells import neutralized, plain
+from tests.support.export_lines import restored
 
 nasty = st.text(st.sampled_from("=+-@'\" ;,\t\r\nab\uff1d\u00a0"), max_size=12) | st.text(max_size=30)
 

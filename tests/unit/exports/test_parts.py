@@ -18,13 +18,12 @@ from pyarrow import parquet
 from shared.credits import GrantKind, OperationKind, RecordCounts, RefusalReason
 from shared.credits.model import EXACT
 from shared.exports.books import Standing, Sums, books_of, disagreements
-from shared.exports.cells import restored
 from shared.exports.columns import COLUMNS, Kind
 from shared.exports.formats import Format
 from shared.exports.lines import Line, LineType
 from shared.exports.parts import PartWriter
 from shared.times import parse_rfc3339
-from tests.support.export_lines import ACCOUNT, WORKSPACE, every_line, written
+from tests.support.export_lines import ACCOUNT, WORKSPACE, every_line, restored, written
 
 texts = st.none() | st.text(st.sampled_from("=+-@'\"; ,\t\r\nabü|"), max_size=8)
 times = st.datetimes(datetime(2026, 11, 1), datetime(2026, 11, 30), timezones=st.just(UTC)).map(  # noqa: DTZ001 - `timezones` gives them one
