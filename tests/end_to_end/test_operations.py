@@ -90,6 +90,17 @@ def test_records_that_nobody_can_name_any_more_are_still_counted(customer: Calle
     assert fields(customer("GET", f"{path}?limit=0")) == ["limit"]
 
 
+def test_a_period_that_cannot_be_meant_is_refused_with_the_reason(customer: Caller) -> None:
+    told = {
+        "from=9000-01-01T00:00:00Z": "Input should not be in the future",
+        "from=2026-02-02T00:00:00Z&to=2026-02-01T00:00:00Z": "Input should not be after to",
+    }
+    for query, message in told.items():
+        refused = customer("GET", f"/operations?{query}")
+        assert refusal(refused, 422) == "validation"
+        assert refused.json()["errors"] == [{"field": "from", "message": message}]
+
+
 def test_a_cursor_of_another_listing_is_refused(customer: Caller) -> None:
     define(customer)
     (step,) = customer.get(f"/operations?run_id={run_of(customer, FEED)}")["items"]

@@ -145,5 +145,6 @@ def _period(
     last = until or room.clock()
     first = since or last - DEFAULT_PERIOD
     if first > last:
-        raise Refusal(invalid([FieldError("from", "Input should not be after to")]))
+        problem = "Input should not be in the future" if until is None else "Input should not be after to"
+        raise Refusal(invalid([FieldError("from", problem)]))
     return first, last
