@@ -675,7 +675,8 @@ class ExportFile(TypedDict):
 
 class Export(TypedDict):
     """An export of a month. `state` is preparing, ready or failed; there are `files` only when it is ready, and none in
-    listings. `account` is what the account itself said after the last line, None for a month that was over.
+    listings. `account` is what the account said after the last line; of a month that was over, what usage says
+    of its end.
     """
 
     export_id: str

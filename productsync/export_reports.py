@@ -114,15 +114,20 @@ def _worth(worths: Iterable[Worth]) -> str | None:
     return " + ".join(told) or None
 
 
+def is_closed(export: Export) -> bool:
+    """Whether the month was over when its export was asked for: then its books have to add up."""
+    return export["requested_at"][: len("2026-11")] > export["month"]
+
+
 def _show_verdict(output: Output, export: Export) -> None:
     output.line()
     if not export["disagreements"]:
-        agrees = "" if export["account"] is None else ", and the account agrees"
+        agrees = ", and the account agrees" if export["account"] else ""
         output.line(Text(f"The books add up{agrees}.", style="green"))
         return
     for one in export["disagreements"]:
         output.line(Text(f"The books do not add up: {clean(one)}.", style="yellow"))
-    if export["account"] is not None:
+    if not is_closed(export):
         output.line("The month goes on: what was charged while the export was made shows here too.")
 
 

@@ -17,7 +17,7 @@ NOUNS = {
 
 _LEFT = {
     "expiry": ("expired", "Expired of"),
-    "void": ("void", "Void of"),
+    "void": ("made void", "Made void of"),
     "correction": ("taken back", "Taken back from"),
 }
 """What became of credits that left the account unused, by the kind of the operation; and of which grants."""

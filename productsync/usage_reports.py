@@ -66,14 +66,17 @@ def first_of_pace(today: date) -> date:
     return today - timedelta(days=PACE_DAYS - 1)
 
 
-def show_usage(output: Output, by_day: Usage, by_job: Usage, outlook: Outlook | None) -> None:
-    """A period in pictures: its days or months, its jobs, and the balance over time."""
+def show_usage(output: Output, by_day: Usage, by_job: Usage | None, outlook: Outlook | None) -> None:
+    """A period in pictures: its days or months, its jobs (None: too many to be told), and the balance over time."""
     _show_summary(output, by_day, outlook)
     days = by_day["groups"]
     if by_day["total"]["credits"]:
         is_long = len(days) > MOST_DAYS
         _show_bars(output, f"Credits by {'month' if is_long else 'day'}", _by_month(days) if is_long else _by_day(days))
-        show_jobs(output, by_job)
+        if by_job is None:
+            output.line("Too many jobs for a period this long: choose a shorter one to see them.")
+        else:
+            show_jobs(output, by_job)
     _show_balance(output, days)
 
 

@@ -20,7 +20,7 @@ USERNAME_PATTERN = r"^[^:\x00-\x1f\x7f]+$"
 HEADER_NAME_PATTERN = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 UPLOAD_PATTERN = pattern_of("up")
 
-_NAME = "small letters, digits, - and _, the first of them a letter or a digit"
+_NAME = "lower-case letters, digits, - and _, the first of them a letter or a digit"
 
 SENTENCES = {
     NOT_BLANK: "Input should not be blank",
@@ -32,10 +32,10 @@ SENTENCES = {
     IDEMPOTENCY_KEY_PATTERN: "Input should be of printable ASCII characters only",
     NAME_PATTERN: f"Input should be a name of at most 64 characters: {_NAME}",
     SCHEDULE_NAME_PATTERN: f"Input should be a name of at most {MAX_SCHEDULE_ID} characters: {_NAME}",
-    ENTITY_PATTERN: "Input should be the name of an entity, such as product, of at most 32 characters: small letters, "
-    "digits and _, the first of them a letter",
+    ENTITY_PATTERN: "Input should be the name of an entity, such as product, of at most 32 characters: lower-case "
+    "letters, digits and _, the first of them a letter",
     UPLOAD_PATTERN: "Input should be the upload_id of an upload, such as up_01KAMZB1R5P3M7S9V2X4Z6A8C0",
-    BUCKET_PATTERN: "Input should be the name of a bucket, of 3 to 63 characters: small letters, digits, dots and "
+    BUCKET_PATTERN: "Input should be the name of a bucket, of 3 to 63 characters: lower-case letters, digits, dots and "
     "hyphens, the first and the last of them a letter or a digit",
     USERNAME_PATTERN: "Input should have no colon and no control characters",
     HEADER_NAME_PATTERN: "Input should be the name of a header: letters, digits and !#$%&'*+-.^_`|~",

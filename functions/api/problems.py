@@ -16,7 +16,7 @@ from aws_lambda_powertools.event_handler import Response
 
 from functions.api.patterns import SENTENCES
 from shared.credits import OperationIdReused, OutOfCredits, Stale, UnknownWorkspace
-from shared.people.pace import RUN_START_WEIGHT, TooFast
+from shared.pace import RUN_START_WEIGHT, TooFast
 from shared.times import to_rfc3339
 from shared.workspaces import Scope
 

@@ -18,7 +18,7 @@ from shared.credits import Ledger, OperationLog
 from shared.dynamo.client import dynamodb_client
 from shared.exports.store import ExportStore
 from shared.feeds.store import FeedStore
-from shared.people.pace import REPORT_PACE, PaceLimits, PaceStore
+from shared.pace import REPORT_PACE, PaceLimits, PaceStore
 from shared.rules.attributes import AttributeSource
 from shared.rules.commands import RuleRoom
 from shared.rules.firing import RuleLimits

@@ -74,7 +74,8 @@ def carry_out(record: SQSRecord, lambda_context: LambdaContext) -> None:
         if int(record.attributes.approximate_receive_count) >= TRIES:
             given_up = give_up(room(), workspace_id, export_id, leg, error)
             logger.exception("gave an export up", extra={"state": given_up and given_up.state})
-            metrics.add_metric("FailedExports", MetricUnit.Count, 1)
+            if given_up is not None and given_up.state is ExportState.FAILED:
+                metrics.add_metric("FailedExports", MetricUnit.Count, 1)
         raise
     if export is None:
         logger.warning("the message names an export that does not exist")

@@ -9,7 +9,7 @@ from productsync import times
 from productsync.answers import Export
 from productsync.client import Client, gather
 from productsync.commands.session import Session, in_session
-from productsync.export_reports import show_export, show_exports
+from productsync.export_reports import is_closed, show_export, show_exports
 from productsync.exporting import Format, download, left_from_before, wait_for_export
 from productsync.failures import ExitCode
 
@@ -112,7 +112,7 @@ def _fetch(session: Session, client: Client, ready: Export, to: Path, wanted: Fo
         output.line(f"Saved in {to.resolve()}: {', '.join(path.name for path in fetched)}")
     for path in left_from_before(to, ready, fetched):
         output.note(f"{path.name} is from an earlier export, and no part of this one.")
-    if ready["disagreements"] and ready["account"] is None:
+    if ready["disagreements"] and is_closed(ready):
         raise typer.Exit(ExitCode.PROBLEM)
 
 

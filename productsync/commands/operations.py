@@ -76,7 +76,7 @@ def operations(
 @app.command(no_args_is_help=True)
 @in_session
 def show(session: Session, operation_id: OperationId) -> None:
-    """One entry of the log, with the grants that paid for it. Free."""
+    """One entry of the log, with the grants that paid, or that lost credits. Free."""
     with session.client() as client:
         operation = client.operations.get(operation_id).body
     if session.as_json:

@@ -2,6 +2,7 @@
 
 from datetime import date
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ from productsync import times
 from productsync.answers import Usage
 from productsync.client import Client
 from productsync.commands.session import Session, in_session
+from productsync.failures import ApiProblem
 from productsync.usage_reports import Outlook, first_of_pace, outlook_of, show_usage, show_usage_by
 
 app = typer.Typer()
@@ -59,8 +61,18 @@ def usage(
         if by is not None:
             show_usage_by(session.output, found, outlook)
             return
-        by_job = client.usage.get(found["from"], found["to"], group_by=Grouping.JOB).body
+        by_job = _by_job(client, found)
     show_usage(session.output, found, by_job, outlook)
+
+
+def _by_job(client: Client, found: Usage) -> Usage | None:
+    """None where a long period has more jobs than one answer holds: its days are shown all the same."""
+    try:
+        return client.usage.get(found["from"], found["to"], group_by=Grouping.JOB).body
+    except ApiProblem as problem:
+        if problem.status != HTTPStatus.UNPROCESSABLE_ENTITY:
+            raise
+        return None
 
 
 def _outlook(client: Client, found: Usage) -> Outlook | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared import keys
 from shared.audits.model import Audit, AuditState
+from shared.audits.work import without_names
 from shared.credits.audit import Difference
 from shared.dynamo.transactions import Backoff, Refused, transact_write
 from shared.dynamo.values import from_item, to_item
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 DOORBELL = "audit"
 KEPT_FOR = timedelta(days=400)
 """As long as the files of runs: a year and a month is when the books of a year are closed."""
+
+MAX_WORK_BYTES = 360 * 1024
+"""What a worker hands over, packed. An item has 400 KB at most, and the differences and the rest stand beside it."""
 
 _WORK = "work"
 
@@ -100,10 +104,11 @@ class AuditStore:
         item = self._get(workspace_id, audit_id)
         return None if item is None else to_audit(item)
 
-    def is_one_under_way(self, workspace_id: str) -> bool:
-        """Whether an audit of the workspace is under way at this moment."""
+    def under_way(self, workspace_id: str) -> str | None:
+        """The audit of the workspace that is under way at this moment."""
         key = keys.audit_under_way(workspace_id).attributes()
-        return "Item" in self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        return answer["Item"]["audit_id"]["S"] if "Item" in answer else None
 
     def take(self, workspace_id: str, audit_id: str) -> tuple[Audit, dict[str, Any] | None] | None:
         """The audit, and what was counted of it so far; None where there is no such audit."""
@@ -201,8 +206,13 @@ def _item(audit: Audit, work: dict[str, Any] | None, *, rings: bool) -> Item:
     }
     present = to_item({name: value for name, value in values.items() if value is not None})
     if work is not None:
-        present[_WORK] = {"B": zlib.compress(json.dumps(work, separators=(",", ":")).encode())}
+        packed = _packed(work)
+        present[_WORK] = {"B": packed if len(packed) <= MAX_WORK_BYTES else _packed(without_names(work))}
     return keys.audit(audit.workspace_id, audit.audit_id).attributes() | present
+
+
+def _packed(work: dict[str, Any]) -> bytes:
+    return zlib.compress(json.dumps(work, separators=(",", ":")).encode())
 
 
 def _forget_at(audit: Audit) -> int:

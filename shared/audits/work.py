@@ -195,6 +195,7 @@ class Work:
 
     @classmethod
     def from_values(cls, audit_id: str, values: Mapping[str, Any]) -> Work:
+        """What `to_values` gave. Without names, as `without_names` leaves it, any record may be one that was named."""
         return cls(
             phase=Phase(values["phase"]),
             day=parse_rfc3339(values["day"]),
@@ -202,8 +203,8 @@ class Work:
             opening=values["opening"],
             drawn=Drawn.of(audit_id, values["drawn"]),
             starts=Starts(audit_id, dict(values["starts"])),
-            by_hand=Named.of(audit_id, values["by_hand"]),
-            deleted=Named.of(audit_id, values["deleted"]),
+            by_hand=Named.of(audit_id, values.get("by_hand")),
+            deleted=Named.of(audit_id, values.get("deleted")),
             after=values["after"],
             sweeps=values["sweeps"],
             rounds=values["rounds"],
@@ -215,13 +216,20 @@ class Work:
             entities=dict.fromkeys(values["entities"]),
             position=values["position"],
             traced=values["traced"],
-            followed=values["followed"],
-            doubts=[Doubt(*each) for each in values["doubts"]],
+            followed=values.get("followed", 0),
+            doubts=[Doubt(*each) for each in values.get("doubts", ())],
             records=values["records"],
             repaired=values["repaired"],
             differences=[Difference(*each) for each in values["differences"]],
             difference_count=values["difference_count"],
         )
+
+
+def without_names(values: dict[str, Any]) -> dict[str, Any]:
+    """What is to be kept, without the names of records: what grows with the grants needs the room. Vanished records are
+    not looked for then.
+    """
+    return values | {"by_hand": None, "deleted": None, "doubts": []}
 
 
 def _in_words(doubt: Doubt) -> Difference:

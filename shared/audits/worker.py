@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from shared import keys
 from shared.audits.figures import Checked, UsageBooks, months_between
 from shared.audits.model import Audit, AuditState
-from shared.audits.reading import UNREADABLE, BooksReader, readable_balance
+from shared.audits.reading import UNREADABLE, BooksReader, LogPage, readable_balance
 from shared.audits.samples import RecordReader, some_of, writes_records, written_count
 from shared.audits.store import AuditStore, failed
 from shared.audits.work import Phase, Work, day_of
@@ -103,7 +103,7 @@ def work(room: AuditRoom, workspace_id: str, audit_id: str, leg: int, out_of_tim
 
 
 def give_up(room: AuditRoom, workspace_id: str, audit_id: str, leg: int, error: Exception) -> Audit | None:
-    """Fails an audit that broke off at every try of this leg, so that another may be asked for; returns it as it is
+    """Fails an audit that broke off at the last try of this leg, so that another may be asked for; returns it as it is
     then, and None when there is none. One that is over, or that another worker was called to, is left alone.
 
     Of `error` only the kind is told: its text may hold anything. Raises StoreUnavailable and errors of botocore.
@@ -111,7 +111,7 @@ def give_up(room: AuditRoom, workspace_id: str, audit_id: str, leg: int, error: 
     audit = room.audits.get(workspace_id, audit_id)
     if audit is None or audit.state.is_over or audit.leg != leg:
         return audit
-    reason = f"The audit broke off at every try, the last time with {type(error).__name__}. The operators are told."
+    reason = f"The audit broke off at the last of its tries, with {type(error).__name__}. The operators are told."
     after = failed(audit, reason, room.clock())
     return after if room.audits.move(audit, after, None) else room.audits.get(workspace_id, audit_id)
 
@@ -189,11 +189,18 @@ class _Auditor:
                 state.meet_entity(entity)
             if writes_records(entry):
                 state.drawn.offer(entry.operation_id)
-        for difference in (*page.wrong, *doubled(page.entries)):
+        for difference in (*page.wrong, *doubled(page.entries, *self._span(page))):
             state.recount.note(difference)
         state.after = page.after
         if page.after is None:
             state.day += timedelta(days=1)
+
+    def _span(self, page: LogPage) -> tuple[datetime, datetime]:
+        """From when until when the page holds every entry of the day that is being read."""
+        day, state = self.state.day, self.state
+        since = day if state.after is None or not page.entries else page.entries[0].at
+        until = day + timedelta(days=1) if page.after is None or not page.entries else page.entries[-1].at
+        return since, until
 
     def _close_round(self) -> None:
         """Compares what was counted with the account before and after; or has it counted again."""

@@ -8,9 +8,9 @@ they have seen the same, that is an exact comparison; else it is a sound one: it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -145,13 +145,23 @@ def of_entry(entry: Operation) -> Iterator[Difference]:
             )
 
 
-def doubled(entries: Iterable[Operation]) -> Iterator[Difference]:
+def doubled(entries: Sequence[Operation], since: datetime, until: datetime) -> Iterator[Difference]:
     """Entries among these that are of one and the same trigger: there is one entry of each. What lies close together
-    can be compared like this; nobody keeps the triggers of a whole log in mind.
+    can be compared like this; nobody keeps the triggers of a whole log in mind. `entries` are all those from `since`
+    until `until`.
+
+    A record may be made twice at one moment, when it is deleted in between: the calls are dated by when they came, and
+    committed when it is their turn. So those are passed over whose deletion is among the entries, or might lie just
+    beyond them.
     """
+    deleted = {name for entry in entries for name in _names(entry) if _deletes(entry)}
     first: dict[tuple[object, ...], str] = {}
     for entry in entries:
         trigger = _trigger(entry)
+        is_creation = entry.step is None and bool(entry.keys)
+        is_near_the_edge = not since + _TURN <= entry.at <= until - _TURN
+        if is_creation and (is_near_the_edge or not deleted.isdisjoint(_names(entry))):
+            continue
         if trigger is None:
             continue
         name = first.setdefault(trigger, entry.operation_id)
@@ -160,8 +170,20 @@ def doubled(entries: Iterable[Operation]) -> Iterator[Difference]:
             yield Difference(f"one entry of each {what}", name, f"{entry.operation_id} too", entry.operation_id)
 
 
+_TURN = timedelta(minutes=1)
+"""How long after it came a call may be committed: the API's function has half of that."""
+
 _NAMED_PARTS = 3
 """Of what tells triggers apart, those that a person reads come first."""
+
+
+def _names(entry: Operation) -> set[tuple[str, str]]:
+    """The records that the entry names."""
+    return {(entity, record_key) for entity, written in entry.keys.items() for record_key in written}
+
+
+def _deletes(entry: Operation) -> bool:
+    return any(counts.deleted for counts in entry.records.values())
 
 
 def _trigger(entry: Operation) -> tuple[object, ...] | None:

@@ -62,7 +62,12 @@ COLUMNS = (
     Column("currency", Kind.NAME, "currency", "ISO 4217; empty where no grant is."),
     Column("cost", Kind.MONEY, "cost", "quantity x unit_price where credits left a grant, otherwise 0."),
     Column("billed", Kind.MONEY, "billed", "What a top-up was invoiced, otherwise 0."),
-    Column("reference", Kind.TEXT, "reference", "The operator's name of a top-up, a void or a correction: an invoice."),
+    Column(
+        "reference",
+        Kind.TEXT,
+        "reference",
+        "The operator's name of a top-up, void or correction: an invoice, a ticket.",
+    ),
     Column("corrects", Kind.NAME, "corrects", "The month that a correction corrects, if it names one."),
     Column("valid_until", Kind.TIME, "valid_until", "When a grant expires; empty when it never does."),
     Column("created", Kind.WHOLE, "records.created", "Records created."),

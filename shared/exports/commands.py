@@ -11,7 +11,7 @@ from shared.exports.model import Export, ExportState, rung_again
 from shared.exports.store import ExportStore
 from shared.ids import export_id, new_export_id
 from shared.months import Month
-from shared.people.pace import PaceStore, TooFast
+from shared.pace import PaceStore, TooFast
 
 _ATTEMPTS = 5
 """Exports that may end at the very moment at which they are found in the way."""
@@ -53,11 +53,17 @@ def request_export(
     """
     if wish.month > Month.of(now):
         return FutureMonth(wish.month)
-    if not store.is_one_under_way(wish.workspace_id, wish.month):
+    for _ in range(_ATTEMPTS):
+        try:
+            going = store.under_way(wish.workspace_id, wish.month)
+        except LookupError:
+            continue
+        if going is not None:
+            # Nothing is begun here: whoever asks just when one ends is counted like everybody else.
+            return _going(store, going, now)
         too_fast = pace.count_on(keys.exports_asked_on_day(wish.workspace_id, now), 1, now)
-        if too_fast is not None:
-            return too_fast
-    return ask_for_export(store, wish, now)
+        return too_fast or ask_for_export(store, wish, now)
+    raise StoreUnavailable(f"exports of {wish.workspace_id} ended {_ATTEMPTS} times as they were found")
 
 
 def ask_for_monthly_export(
@@ -87,11 +93,14 @@ def _ask(store: ExportStore, wish: AskForExport, identifier: str, now: datetime)
             continue
         if found is None:
             return wanted
-        return _called_again(store, found, now) if found.is_stalled(now) else found
+        return _going(store, found, now)
     raise StoreUnavailable(f"exports of {wish.workspace_id} ended {_ATTEMPTS} times as they were found")
 
 
-def _called_again(store: ExportStore, export: Export, now: datetime) -> Export:
+def _going(store: ExportStore, export: Export, now: datetime) -> Export:
+    """The export that was found under way, called for again if it stands still."""
+    if not export.is_stalled(now):
+        return export
     again = rung_again(export, now)
     if store.move(export, again, rings=True):
         return again

@@ -49,10 +49,17 @@ class ExportStore:
         answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         return to_export(answer["Item"]) if "Item" in answer else None
 
-    def is_one_under_way(self, workspace_id: str, month: Month) -> bool:
-        """Whether an export of the month is under way at this moment."""
+    def under_way(self, workspace_id: str, month: Month) -> Export | None:
+        """The export of the month that is under way at this moment. Raises LookupError when it has just ended."""
         key = keys.export_under_way(workspace_id, month.start).attributes()
-        return "Item" in self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        if "Item" not in answer:
+            return None
+        export_id = answer["Item"]["export_id"]["S"]
+        found = self.get(workspace_id, export_id)
+        if found is None or found.is_over:
+            raise LookupError(f"{export_id} was under way, and is over")
+        return found
 
     def begin(self, export: Export) -> Export | None:
         """Writes a new export and calls a worker to it; the one that is in its way, when there is one.

@@ -116,6 +116,7 @@ def _written(
     folder.mkdir(parents=True, exist_ok=True)
     sums = Sums()
     files: list[ExportFile] = []
+    left: Source | None = None
     is_last = False
     while not is_last:
         part = len(files) // len(Format) + 1
@@ -123,12 +124,10 @@ def _written(
             paths = {form: folder / file_name(form, part) for form in Format}
             sinks = {form: opened.enter_context(path.open("wb")) for form, path in paths.items()}
             writer = PartWriter(sinks, account)
-            left = fill(writer, sources, wanted.lines_per_part).left
+            left = fill(writer, chain([left] if left else [], sources), wanted.lines_per_part).left
             files += [made.of_part(part, paths[made.format].name) for made in writer.close()]
         sums += writer.sums
         is_last = left is None
-        if left is not None:
-            sources = chain([left], sources)
     return sums, files
 
 

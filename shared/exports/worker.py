@@ -79,7 +79,7 @@ def work(room: ExportRoom, workspace_id: str, export_id: str, out_of_time: OutOf
 
 
 def give_up(room: ExportRoom, workspace_id: str, export_id: str, leg: int, error: Exception) -> Export | None:
-    """Fails an export that broke off at every try of this leg, so that another may be asked for; returns it as it is
+    """Fails an export that broke off at the last try of this leg, so that another may be asked for; returns it as it is
     then, and None when there is none. One that is over, or that another worker was called to, is left alone.
 
     Of `error` only the kind is told: its text may hold anything. Raises StoreUnavailable and botocore's errors.
@@ -87,7 +87,7 @@ def give_up(room: ExportRoom, workspace_id: str, export_id: str, leg: int, error
     export = room.exports.get(workspace_id, export_id)
     if export is None or export.is_over or export.leg != leg:
         return export
-    reason = f"The export broke off at every try, the last time with {type(error).__name__}. The operators are told."
+    reason = f"The export broke off at the last of its tries, with {type(error).__name__}. The operators are told."
     after = failed(export, reason, room.clock())
     return after if room.exports.move(export, after) else room.exports.get(workspace_id, export_id)
 

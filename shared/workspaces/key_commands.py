@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from shared import keys
 from shared.channels import Channel
 from shared.dynamo.writes import Write
-from shared.people.pace import PaceLimits, PaceStore, TooFast
+from shared.pace import PaceLimits, PaceStore, TooFast
 from shared.workspaces.api_keys import ApiKey, KeyState, new_api_key
 from shared.workspaces.key_store import MAX_KEYS, Changed, Kept, KeyStore, TooManyKeys
 from shared.workspaces.model import Principal, Scope

@@ -13,9 +13,10 @@ from shared.audits.model import Audit
 from shared.audits.worker import work
 from shared.exports.commands import AskForExport, FutureMonth, ask_for_monthly_export, request_export
 from shared.exports.model import Export
+from shared.exports.store import ExportStore
 from shared.exports.worker import work as export_work
 from shared.months import Month
-from shared.people.pace import PaceLimits, PaceStore, TooFast
+from shared.pace import PaceLimits, PaceStore, TooFast
 from tests.support.auditing import Audited, never
 from tests.support.exports import Exporting
 from tests.support.money import Account, plain_dynamodb
@@ -120,3 +121,43 @@ def test_a_month_to_come_is_refused_without_being_counted(asking: Asking) -> Non
 def test_workspaces_do_not_slow_each_other_down(asking: Asking, open_account: OpenAccount) -> None:
     assert [asking.audit_made() for _ in range(4)] == [True, True, True, False]
     assert Asking(open_account(5)).audit_made()
+
+
+def test_whoever_asks_just_when_an_audit_ends_is_counted_like_everybody_else(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audits = asking.audited.room.audits
+    look = audits.under_way
+
+    def ends_meanwhile(workspace_id: str) -> str | None:
+        """The audit that was seen ends before it can be looked at."""
+        found = look(workspace_id)
+        going = None if found is None else audits.get(workspace_id, found)
+        assert going is None or asking.end_audit(going)
+        return found
+
+    monkeypatch.setattr(audits, "under_way", ends_meanwhile)
+    answers = [asking.audit() for _ in range(LIMITS.per_hour + 2)]
+    assert [isinstance(each, TooFast) for each in answers] == [False] * LIMITS.per_hour + [True] * 2
+    assert len({each.audit_id for each in answers if isinstance(each, Audit)}) == LIMITS.per_hour
+
+
+def test_whoever_asks_just_when_an_export_ends_is_counted_like_everybody_else(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get = ExportStore.get
+    going: list[Export] = []
+
+    def ends_meanwhile(store: ExportStore, workspace_id: str, export_id: str) -> Export | None:
+        """The export that the month points to ends before it can be looked at."""
+        if going:
+            asking.end_export(going.pop())
+        return get(store, workspace_id, export_id)
+
+    monkeypatch.setattr(ExportStore, "get", ends_meanwhile)
+    answers = []
+    for _ in range(LIMITS.per_hour + 2):
+        answers.append(asking.export())
+        going += [each for each in answers[-1:] if isinstance(each, Export)]
+    assert [isinstance(each, TooFast) for each in answers] == [False] * LIMITS.per_hour + [True] * 2
+    assert len({each.export_id for each in answers if isinstance(each, Export)}) == LIMITS.per_hour

@@ -27,7 +27,7 @@ from shared import keys
 from shared.calls import Answered, CallStore, Claim, Claimed, KeyReused, Running
 from shared.channels import Channel
 from shared.dynamo.transactions import StoreUnavailable
-from shared.people.pace import PaceStore
+from shared.pace import PaceStore
 from shared.workspaces import Principal, Scope, new_api_key
 from shared.workspaces.key_commands import KEY_PACE, KeyRoom, WantedKey, create_key
 from shared.workspaces.key_store import KeyStore

@@ -13,7 +13,7 @@ import pytest
 
 from shared import keys
 from shared.credits import Channel
-from shared.people.pace import PaceLimits, PaceStore, TooFast
+from shared.pace import PaceLimits, PaceStore, TooFast
 from shared.workspaces import WORKSPACE_SCOPES, ApiKey, KeyState, Principal, Scope, authenticate, new_api_key, note_use
 from shared.workspaces.key_commands import (
     KEY_PACE,

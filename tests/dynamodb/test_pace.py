@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from shared.people.pace import PaceLimits, PaceStore, TooFast
+from shared.pace import PaceLimits, PaceStore, TooFast
 from tests.support.faults import Line
 from tests.support.money import Account
 

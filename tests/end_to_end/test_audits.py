@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from shared import keys
-from shared.people.pace import REPORT_PACE, PaceLimits, PaceStore
+from shared.pace import REPORT_PACE, PaceLimits, PaceStore
 from shared.times import utc_now
 from shared.workspaces.directory import WorkspaceDirectory
 from tests.support.api import Caller, define, expect, fields, refusal, top_up, upload, wait

@@ -17,7 +17,7 @@ import pytest
 
 from shared import keys
 from shared.months import Month
-from shared.people.pace import REPORT_PACE, PaceLimits, PaceStore
+from shared.pace import REPORT_PACE, PaceLimits, PaceStore
 from shared.times import to_rfc3339, utc_now
 from tests.support.api import Caller, expect, fields, law_4, refusal, top_up
 from tests.support.functions import failed

@@ -13,7 +13,7 @@ import pytest
 
 from productsync.stack import EmbeddedStack
 from shared import keys
-from shared.people.pace import PaceLimits, PaceStore
+from shared.pace import PaceLimits, PaceStore
 from shared.times import parse_rfc3339, to_rfc3339, utc_now
 from tests.support.api import Caller, expect, fields, refusal
 from tests.support.people import person_of

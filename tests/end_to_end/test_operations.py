@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import jwt
 import pytest
 
-from shared.people.pace import PaceLimits, PaceStore
+from shared.pace import PaceLimits, PaceStore
 from shared.times import utc_now
 from tests.support.api import Caller, define, expect, fields, refusal, upload, wait
 from tests.support.people import person_of

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 
-from shared.people.pace import RUN_START_WEIGHT, PaceLimits, PaceStore
+from shared.pace import RUN_START_WEIGHT, PaceLimits, PaceStore
 from shared.times import utc_now
 from tests.support.api import Caller, define, expect, law_4, refusal, top_up, upload, wait
 from tests.support.books import Books

@@ -28,7 +28,9 @@ def _only_text(value: object) -> object:
 Price = Annotated[str, Field(pattern=PRICE_PATTERN, examples=["0.01"]), BeforeValidator(_only_text)]
 
 
-Reference = Annotated[str, Field(min_length=1, max_length=128, description="The operator's own name for it.")]
+Reference = Annotated[
+    str, Field(min_length=1, max_length=128, pattern=NOT_BLANK, description="The operator's own name for it.")
+]
 Currency = Annotated[
     str, Field(pattern=CURRENCY_PATTERN, description="ISO 4217; the deployment's currency when it is not given.")
 ]

@@ -15,7 +15,7 @@ from functions.api.routing import new_router, operation
 from functions.api.services import audit_store, report_pace, services
 from shared.audits.commands import request_audit
 from shared.ids import pattern_of
-from shared.people.pace import TooFast
+from shared.pace import TooFast
 from shared.workspaces import Scope
 
 router = new_router()

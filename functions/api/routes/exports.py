@@ -22,7 +22,7 @@ from shared.exports.formats import MANIFEST
 from shared.exports.model import Export, ExportState
 from shared.ids import pattern_of
 from shared.months import Month
-from shared.people.pace import TooFast
+from shared.pace import TooFast
 from shared.workspaces import Scope
 
 router = new_router()

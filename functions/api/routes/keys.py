@@ -31,7 +31,7 @@ from functions.api.routing import new_router, operation
 from functions.api.services import key_room, services
 from shared.dynamo.writes import Write
 from shared.ids import pattern_of
-from shared.people.pace import TooFast
+from shared.pace import TooFast
 from shared.times import to_rfc3339
 from shared.workspaces import ApiKey, Scope
 from shared.workspaces.key_commands import (

@@ -33,7 +33,7 @@ from functions.api.services import Services, services
 from shared.credits import OperationIdReused, OutOfCredits, Replayed, UnknownWorkspace
 from shared.feeds.definition import FeedDefinition
 from shared.feeds.store import StoredFeed
-from shared.people.pace import RUN_START_WEIGHT
+from shared.pace import RUN_START_WEIGHT
 from shared.runs.commands import (
     NotPossible,
     Started,

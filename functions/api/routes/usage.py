@@ -65,9 +65,7 @@ _COUNTED = {"figures": "figures, one for each value and day", "groups": "groups"
 
 
 def _too_much(group_by: Grouping, found: str) -> Refusal:
-    message = (
-        f"Input should begin a shorter period: by {group_by.value} this one has {found}. Exports have no such limit"
-    )
+    message = f"Input should begin later: by {group_by.value} this period has {found}. Exports have no such limit"
     return Refusal(invalid([FieldError("from", message)]))
 
 

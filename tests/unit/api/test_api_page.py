@@ -21,7 +21,7 @@ from shared.dynamo.values import MAX_ITEM_BYTES
 from shared.edits import MAX_BATCH, MAX_BATCH_BYTES
 from shared.edits.attributes import MAX_DEPTH, MAX_NAME
 from shared.feeds.exact_numbers import MAX_DIGITS
-from shared.people.pace import RUN_START_WEIGHT
+from shared.pace import RUN_START_WEIGHT
 from shared.rules.model import MAX_RULES
 from shared.workspaces.key_commands import KEY_PACE
 from shared.workspaces.key_store import MAX_KEYS

@@ -13,7 +13,7 @@ import pytest
 from functions.api import problems
 from functions.api.problems import FieldError, Problem
 from shared.credits import OperationIdReused, OutOfCredits, Stale, UnknownWorkspace
-from shared.people.pace import RUN_START_WEIGHT, TooFast
+from shared.pace import RUN_START_WEIGHT, TooFast
 
 
 @pytest.mark.parametrize(

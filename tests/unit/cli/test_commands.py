@@ -369,7 +369,7 @@ MOVED = OPERATION | {"credits": 0, "actions": {}, "drawn": [], "cost": [], "reco
     ("entry", "words", "grants"),
     [
         ({"kind": "expiry", "withdrawn": [PART]}, "25 credits expired", "Expired of "),
-        ({"kind": "void", "withdrawn": [PART, PART]}, "50 credits void", "Void of "),
+        ({"kind": "void", "withdrawn": [PART, PART]}, "50 credits made void", "Made void of "),
         ({"kind": "correction", "withdrawn": [PART | {"credits": 1}]}, "1 credit taken back", "Taken back from "),
         ({"kind": "correction"}, "credits given back, as a grant", "The grant that they became is in"),
         ({"kind": "settlement", "drawn": [PART]}, "25 credits of earlier debts settled", "Drawn from "),

@@ -210,10 +210,11 @@ def test_a_month_in_the_future_is_refused(shell: Shell, api: FakeApi) -> None:
 
 
 def test_books_of_a_month_that_is_over_have_to_add_up(shell: Shell, api: FakeApi, tmp_path: Path) -> None:
-    serve(api, make_export(account=None, disagreements=["the debt changed by 1"]))
+    serve(api, make_export(requested_at="2026-12-01T00:00:00.000Z", disagreements=["the debt changed by 1"]))
     result = shell.run("export", "--to", str(tmp_path))
     assert result.exit_code == 1
     assert "The books do not add up: the debt changed by 1." in result.stdout
+    assert "The month goes on" not in result.stdout
 
 
 def test_in_a_month_that_goes_on_what_was_charged_meanwhile_is_no_failure(

@@ -27,6 +27,7 @@ from shared.credits.audit import discrepancies, doubled
 from shared.credits.model import StepRecords
 
 AT = datetime(2026, 3, 2, 8, tzinfo=UTC)
+DAY = (AT.replace(hour=0), AT.replace(hour=0) + timedelta(days=1))
 
 
 @dataclass(frozen=True)
@@ -235,7 +236,7 @@ SETTLEMENT = replace(entry("s1", 0, ("a", 1), settled=1), kind=OperationKind.SET
     ],
 )
 def test_two_entries_of_one_trigger_are_told(one: Operation, other: Operation, rule: str) -> None:
-    (found,) = doubled([one, entry("between", 0), other])
+    (found,) = doubled([one, entry("between", 0), other], *DAY)
     assert (found.rule, found.expected, found.where) == (rule, one.operation_id, other.operation_id)
 
 
@@ -256,4 +257,24 @@ def test_two_entries_of_one_trigger_are_told(one: Operation, other: Operation, r
     ],
 )
 def test_entries_of_several_triggers_are_none_too_many(one: Operation, other: Operation) -> None:
-    assert list(doubled([one, other])) == []
+    assert list(doubled([one, other], *DAY)) == []
+
+
+def test_a_record_that_was_deleted_in_between_is_made_twice_at_one_moment() -> None:
+    one, other = a_creation("c1", "sku"), a_creation("c2", "sku")
+    gone = {"product": RecordCounts(deleted=1)}
+    deletion = replace(a_creation("d1", "sku"), records=gone, at=AT - timedelta(seconds=9))
+    assert list(doubled([deletion, one, other], *DAY)) == []
+    of_another = replace(deletion, keys={"product": ("other",)})
+    assert [each.where for each in doubled([of_another, one, other], *DAY)] == ["c2"]
+
+
+def test_what_lies_at_the_edge_of_what_was_read_is_not_called_double() -> None:
+    """The deletion in between may be on the next page, or on the one before."""
+    one, other = a_creation("c1", "sku"), a_creation("c2", "sku")
+    begin, end = DAY
+    near = timedelta(seconds=59)
+    for since, until in ((AT - near, end), (begin, AT + near)):
+        assert list(doubled([one, other], since, until)) == []
+        # There is one step at a position, wherever it lies.
+        assert len(list(doubled([a_step("o1", 50), a_step("o2", 50)], since, until))) == 1
