@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
+from functions.dead_letters import as_called
 from shared.credits import Ledger
 from shared.dynamo.client import dynamodb_client
 from shared.settings import Settings
@@ -66,6 +67,7 @@ def handler(event: Any, _context: LambdaContext) -> dict[str, int] | None:
 
 def due_of(event: Any) -> Due:
     """What the event calls for. Raises ValueError when it calls for nothing."""
+    event = as_called(event)
     if not isinstance(event, Mapping):
         raise ValueError(f"an event is an object, not {type(event).__name__}")
     return Due(_name(event.get("workspace_id")), _name(event.get("grant_id")))

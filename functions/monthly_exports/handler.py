@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
+from functions.dead_letters import as_called
 from shared.dynamo.client import dynamodb_client
 from shared.exports.commands import ask_for_monthly_export
 from shared.exports.store import ExportStore
@@ -77,6 +78,7 @@ def scheduled_time_of(event: Any, now: datetime) -> datetime:
     """The time of the firing, which is the same at every attempt; this day's beginning where the event does not say:
     what fires it on the embedded stack leaves the placeholder as it is.
     """
+    event = as_called(event)
     text = event.get("scheduled_at") if isinstance(event, Mapping) else None
     try:
         return parse_rfc3339(text) if isinstance(text, str) else _midnight(now)

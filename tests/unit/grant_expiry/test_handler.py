@@ -33,7 +33,7 @@ def call(event: Any) -> dict[str, int] | None:
     return expiry.handler(event, Context())  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["due", "duplicate"])
+@pytest.mark.parametrize("name", ["due", "duplicate", "dead_letter"])
 def test_an_event_names_the_grant(name: str) -> None:
     assert expiry.due_of(sample(f"grant_expiry_{name}")) == DUE
 

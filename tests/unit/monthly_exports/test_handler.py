@@ -30,6 +30,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     ("event", "scheduled_at"),
     [
         ("monthly_exports", "2026-12-02T06:00:00Z"),
+        # As what failed lies among the dead letters.
+        ("monthly_exports_dead_letter", "2026-12-02T06:00:00Z"),
         # The embedded AWS leaves the placeholder as it is.
         ("monthly_exports_unexpanded", "2026-12-02T00:00:00Z"),
     ],
