@@ -4,17 +4,18 @@ are told no prices; but no hand does it faster than a person can.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
 from functions.api.answers import REPLAYED, credit_headers
 from functions.api.principals import principal_of
-from functions.api.problems import Refusal, of_outcome, out_of_pace, too_many_free_reads
+from functions.api.problems import Problem, Refusal, of_outcome, out_of_pace, too_many_free_reads
 from functions.api.requests import request_id, requested_at
 from functions.api.services import Services, person_pace
 from shared.credits import Action, Channel, Committed, OperationKind, Plan, Replayed
 from shared.ids import fingerprint, operation_id
+from shared.pace import TooFast
 
 _FRESH = timedelta(seconds=10)
 """How long a balance that was seen counts as what is there, where the call itself reads none."""
@@ -22,27 +23,26 @@ _FRESH = timedelta(seconds=10)
 
 def keep_pace(event: Mapping[str, Any], weight: int = 1) -> None:
     """Counts a call that a person makes by hand. Raises Refusal (429) when it is one more than a hand can make."""
-    principal = principal_of(event)
-    if principal.channel is not Channel.PERSON or principal.workspace_id is None:
-        return
-    now = requested_at(event)
-    too_fast = person_pace().count(principal.workspace_id, principal.key_id, weight, now)
-    if too_fast is not None:
-        raise Refusal(out_of_pace(too_fast, too_fast.seconds_left(now)))
+    if principal_of(event).channel is Channel.PERSON:
+        _count(event, weight, out_of_pace)
 
 
 def keep_pace_of_free_reads(event: Mapping[str, Any]) -> None:
     """Counts a call that reads much and costs nobody anything, whoever makes it: a key has the pace of a person here.
     Raises Refusal (429) when it is one too many.
     """
-    principal = principal_of(event)
-    if principal.channel is Channel.PERSON or principal.workspace_id is None:
-        keep_pace(event)
+    by_hand = principal_of(event).channel is Channel.PERSON
+    _count(event, 1, out_of_pace if by_hand else too_many_free_reads)
+
+
+def _count(event: Mapping[str, Any], weight: int, refused: Callable[[TooFast, int], Problem]) -> None:
+    """Counts for whoever calls; an operator, who belongs to no workspace, has no pace."""
+    principal, now = principal_of(event), requested_at(event)
+    if principal.workspace_id is None:
         return
-    now = requested_at(event)
-    too_fast = person_pace().count(principal.workspace_id, principal.key_id, 1, now)
+    too_fast = person_pace().count(principal.workspace_id, principal.key_id, weight, now)
     if too_fast is not None:
-        raise Refusal(too_many_free_reads(too_fast, too_fast.seconds_left(now)))
+        raise Refusal(refused(too_fast, too_fast.seconds_left(now)))
 
 
 def price_headers(services: Services, event: Mapping[str, Any], outcome: Committed | Replayed) -> dict[str, str]:

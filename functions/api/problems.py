@@ -281,8 +281,7 @@ def out_of_pace(outcome: TooFast, seconds: int) -> Problem:
         f"{RUN_START_WEIGHT}. It goes on at {to_rfc3339(outcome.until)}. What is to run by itself belongs to an API "
         "key, a schedule or a rule."
     )
-    headers = {"Retry-After": str(seconds)}
-    return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", detail, headers=headers)
+    return _too_many_requests(detail, seconds)
 
 
 def too_many_free_reads(outcome: TooFast, seconds: int) -> Problem:
@@ -291,8 +290,7 @@ def too_many_free_reads(outcome: TooFast, seconds: int) -> Problem:
         f"Of one key {outcome.limit:,} of these calls, which are free, are taken within {_PERIODS[outcome.period]}. "
         f"It goes on at {to_rfc3339(outcome.until)}. Calls that cost credits go on all the while."
     )
-    headers = {"Retry-After": str(seconds)}
-    return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", detail, headers=headers)
+    return _too_many_requests(detail, seconds)
 
 
 def too_many_key_changes(outcome: TooFast, seconds: int) -> Problem:
@@ -301,8 +299,7 @@ def too_many_key_changes(outcome: TooFast, seconds: int) -> Problem:
         f"API keys are made, rotated and revoked {outcome.limit:,} times within {_PERIODS[outcome.period]}, and no "
         "more are made until it is over. A key can be revoked at any time."
     )
-    headers = {"Retry-After": str(seconds)}
-    return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", detail, headers=headers)
+    return _too_many_requests(detail, seconds)
 
 
 def too_many_reports(kind: str, outcome: TooFast, seconds: int) -> Problem:
@@ -311,6 +308,10 @@ def too_many_reports(kind: str, outcome: TooFast, seconds: int) -> Problem:
         f"{kind.capitalize()} of a workspace, which are free, are begun {outcome.limit:,} times within "
         f"{_PERIODS[outcome.period]}. It goes on at {to_rfc3339(outcome.until)}. Those that were made can be read."
     )
+    return _too_many_requests(detail, seconds)
+
+
+def _too_many_requests(detail: str, seconds: int) -> Problem:
     headers = {"Retry-After": str(seconds)}
     return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", detail, headers=headers)
 

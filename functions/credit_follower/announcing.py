@@ -108,11 +108,6 @@ def announce(announcement: Announcement) -> None:
     logger.info("announced a threshold", extra=about)
 
 
-def announce_again(message: Mapping[str, Any]) -> None:
-    """Tells what was left to the queue. What fails is delivered again, and after some tries to the dead letters."""
-    announce(Announcement.of(message))
-
-
 def _is_told(announcement: Announcement) -> bool:
     try:
         announce(announcement)

@@ -17,7 +17,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.credit_follower.announcing import announce_again, tell
+from functions.credit_follower.announcing import announce, tell
+from shared.announcing import Announcement
 from shared.credits.operations import to_operation
 from shared.dynamo.client import dynamodb_client
 from shared.dynamo.transactions import StoreUnavailable
@@ -93,8 +94,10 @@ def count(records: Sequence[Record]) -> set[str]:
 
 
 def carry_out(record: SQSRecord) -> None:
-    """Makes the announcement that one message holds."""
-    announce_again(record.json_body)
+    """Makes the announcement that was left to the queue. What fails is delivered again, and after some tries to the
+    dead letters.
+    """
+    announce(Announcement.of(record.json_body))
 
 
 @metrics.log_metrics

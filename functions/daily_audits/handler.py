@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
+from functions.every_workspace import ask_of_all
 from shared.audits.commands import ask_for_audit
 from shared.audits.store import AuditStore
 from shared.dynamo.client import dynamodb_client
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = Logger()
-
-
-class SomeNotAsked(Exception):
-    """Of some workspaces no audit could be asked for; the log says of which, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +42,9 @@ def room() -> Room:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(_event: Any, _context: LambdaContext) -> dict[str, int]:
-    """Says of how many workspaces an audit is under way. Raises SomeNotAsked where that is not all of them, so that it
-    is called again; and botocore's errors where they cannot be listed.
+    """Says of how many workspaces an audit is under way. Raises SomeNotAsked where that is not all of them, and
+    botocore's errors where they cannot be listed: so it is called again.
     """
-    asked = failed = 0
-    for workspace_id in room().directory.all():
-        try:
-            ask_for_audit(room().audits, workspace_id, utc_now())
-        except Exception:
-            # Whatever is wrong with this one, the next may be well.
-            logger.exception("no audit was asked for", extra={"workspace_id": workspace_id})
-            failed += 1
-        else:
-            asked += 1
-    logger.info("asked for audits", extra={"workspaces": asked, "failed": failed})
-    if failed:
-        raise SomeNotAsked(f"{failed} workspaces")
-    return {"asked": asked}
+    return ask_of_all(
+        room().directory.all(), lambda workspace_id: ask_for_audit(room().audits, workspace_id, utc_now())
+    )

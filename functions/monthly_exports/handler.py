@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 
 from functions.dead_letters import as_called
+from functions.every_workspace import ask_of_all
 from shared.dynamo.client import dynamodb_client
 from shared.exports.commands import ask_for_monthly_export
 from shared.exports.store import ExportStore
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = Logger()
-
-
-class SomeNotAsked(Exception):
-    """Of some workspaces no export could be asked for; the log says of which, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +49,18 @@ def room() -> Room:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: Any, _context: LambdaContext) -> dict[str, int]:
-    """Says of how many workspaces an export is on its way. Raises SomeNotAsked where that is not all of them, so that
-    it is called again; and botocore's errors where they cannot be listed.
+    """Says of how many workspaces an export is on its way. Raises SomeNotAsked where that is not all of them, and
+    botocore's errors where they cannot be listed: so it is called again.
     """
     now = utc_now()
     scheduled_at = scheduled_time_of(event, now)
     month = Month.of(scheduled_at).previous
-    asked = failed = 0
-    for workspace_id in room().directory.all():
-        try:
-            ask_for_monthly_export(room().exports, workspace_id, month, scheduled_at, now)
-        except Exception:
-            # Whatever is wrong with this one, the next may be well.
-            logger.exception("no export was asked for", extra={"workspace_id": workspace_id})
-            failed += 1
-        else:
-            asked += 1
-    logger.info("asked for exports", extra={"month": str(month), "workspaces": asked, "failed": failed})
-    if failed:
-        raise SomeNotAsked(f"{failed} workspaces")
-    return {"asked": asked}
+    logger.append_keys(month=str(month))
+
+    def ask(workspace_id: str) -> None:
+        ask_for_monthly_export(room().exports, workspace_id, month, scheduled_at, now)
+
+    return ask_of_all(room().directory.all(), ask)
 
 
 def scheduled_time_of(event: Any, now: datetime) -> datetime:

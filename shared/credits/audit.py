@@ -154,7 +154,7 @@ def doubled(entries: Sequence[Operation], since: datetime, until: datetime) -> I
     committed when it is their turn. So those are passed over whose deletion is among the entries, or might lie just
     beyond them.
     """
-    deleted = {name for entry in entries for name in _names(entry) if _deletes(entry)}
+    deleted = {name for entry in entries if _deletes(entry) for name in _names(entry)}
     first: dict[tuple[object, ...], str] = {}
     for entry in entries:
         trigger = _trigger(entry)

@@ -13,6 +13,7 @@ import pytest
 
 from functions.auditor import handler as auditor
 from functions.daily_audits import handler as daily
+from functions.every_workspace import SomeNotAsked
 from shared.audits.model import Audit, AuditState
 from shared.credits.audit import Difference
 from shared.dynamo.transactions import StoreUnavailable
@@ -125,6 +126,6 @@ def test_a_workspace_that_cannot_be_asked_for_keeps_nobody_else_waiting(monkeypa
     monkeypatch.setattr(daily, "room", lambda: room)
     monkeypatch.setattr(daily, "ask_for_audit", ask)
     handler: Any = daily.handler
-    with pytest.raises(daily.SomeNotAsked):
+    with pytest.raises(SomeNotAsked):
         handler(sample("daily_audits"), Context())
     assert asked == ["ws_2"]

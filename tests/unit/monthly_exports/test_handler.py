@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from functions.every_workspace import SomeNotAsked
 from functions.monthly_exports import handler as monthly
 from shared.months import Month
 from shared.times import parse_rfc3339
@@ -53,6 +54,6 @@ def test_a_workspace_that_cannot_be_asked_for_keeps_nobody_else_waiting(
         asked.append((store, workspace_id, *wanted))
 
     monkeypatch.setattr(monthly, "ask_for_monthly_export", ask)
-    with pytest.raises(monthly.SomeNotAsked):
+    with pytest.raises(SomeNotAsked):
         monthly.handler(sample("monthly_exports"), Context())  # type: ignore[arg-type]
     assert [workspace_id for _, workspace_id, *_ in asked] == ["ws_2"]
